@@ -58,19 +58,20 @@ def one_of(name: str, value: Any, choices: Collection[Any]) -> Any:
     return value
 
 
-def array(name: str, value: Any, shape: str, **sizes: int) -> np.ndarray:
+def array(name: str, value: Any, shape: str, *, finite: bool = True, **sizes: int) -> np.ndarray:
     """Return ``value`` if it is a non-empty float array without NaN of the shape ``"m n"``, or raise.
 
     Args:
         name: the argument's name, for the message.
         value: what the caller passed.
         shape: one word an axis; ``"..."`` in front stands for any number of axes.
+        finite: look at the values too.
         sizes: the size that an axis must have, by its word.
     """
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array of shape ({shape}), got {describe(value)}")
     _numeric(name, value, shape, floating=value.dtype.kind == "f", sizes=sizes)
-    if not np.isfinite(value).all():
+    if finite and not np.isfinite(value).all():
         raise ValueError(f"{name} must be finite, got {int((~np.isfinite(value)).sum())} NaN or infinite values")
     return value
 

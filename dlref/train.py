@@ -106,7 +106,7 @@ def fit(
         >>> x = torch.linspace(-1, 1, 64)[:, None]
         >>> model = nn.Linear(1, 1)
         >>> sgd = torch.optim.SGD(model.parameters(), lr=0.1)
-        >>> history = fit(model, nn.functional.mse_loss, (x, 3 * x), optimizer=sgd, epochs=20)
+        >>> history = fit(model, nn.functional.mse_loss, (x, 3 * x), optimizer=sgd, epochs=60)
         >>> round(model.weight.item(), 2)
         3.0
     """
@@ -189,18 +189,15 @@ def evaluate(
 
     Args:
         model: left in the mode it was in.
-        loss: mean over the batch, from (output, target).
+        loss, metrics, device: as in :func:`fit`.
         data: ``(inputs, targets)`` or a Dataset.
-        metrics: name to function of (output, target), mean over the batch.
         batch_size: examples at a time.
-        device: where to compute; by default :func:`dlref.device.device`.
 
     Returns:
         ``{"loss": ..., NAME: ...}``.
 
     Raises:
-        TypeError: if an argument is of the wrong kind.
-        ValueError: if the data is empty or of unequal lengths.
+        TypeError, ValueError: if an argument is of the wrong kind, or the data empty or of unequal lengths.
 
     Source:
         This book.
@@ -229,12 +226,10 @@ def predict(model: nn.Module, inputs: Tensor, *, batch_size: int = 256, device: 
     Args:
         model: left in the mode it was in.
         inputs: (N, ...) examples.
-        batch_size: examples at a time.
-        device: where to compute; by default :func:`dlref.device.device`.
+        batch_size, device: examples at a time, and where to compute.
 
     Raises:
-        TypeError: if ``inputs`` is no tensor, or ``batch_size`` no integer.
-        ValueError: if ``inputs`` is empty, or ``batch_size`` below 1.
+        TypeError, ValueError: if ``inputs`` is no tensor or empty, or ``batch_size`` no positive integer.
 
     Source:
         This book.

@@ -13,16 +13,16 @@ from dlref import _check
 __all__ = ["LogisticRegression", "Node", "binary_cross_entropy", "cost", "gradients", "sigmoid"]
 
 
-def sigmoid(z: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+def sigmoid(z: Float[np.ndarray, "*shape m"]) -> Float[np.ndarray, "*shape m"]:
     r"""Logistic function, without overflow for any finite ``z``.
 
     .. math:: \sigma(z) = \frac{1}{1 + e^{-z}} = \frac{e^{z}}{1 + e^{z}}
 
     Args:
-        z: log-odds, any shape.
+        z: log-odds, any shape with an axis.
 
     Returns:
-        Probabilities in [0, 1].
+        Probabilities.
 
     Raises:
         TypeError, ValueError: if ``z`` is no array of finite floats, or empty.
@@ -34,7 +34,7 @@ def sigmoid(z: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
         array([0. , 0.5, 1. ])
     """
-    _check.array("z", z, "...")
+    _check.array("z", z, "... m")
     e = np.exp(-np.abs(z))  # in (0, 1]: the form whose exponential cannot overflow
     return np.where(z >= 0, 1, e) / (1 + e)
 
@@ -55,11 +55,11 @@ def binary_cross_entropy(z: Float[np.ndarray, " m"], y: Num[np.ndarray, " m"]) -
         TypeError, ValueError: if ``z`` is no array of finite floats, or ``y`` not as many zeros and ones.
 
     Source:
-        The negative log-likelihood of Cox (1958); the stable form is torch's ``BCEWithLogitsLoss``.
+        Cox (1958), negative log-likelihood; the stable form is torch's ``BCEWithLogitsLoss``.
 
     Example:
         >>> binary_cross_entropy(np.array([0.0, 1000.0]), np.array([1, 0])).round(3)
-        array([   0.693, 1000.   ])
+        array([6.93e-01, 1.00e+03])
     """
     _check.array("z", z, "m")
     y = _check.binary_labels("y", y, len(z))
@@ -79,10 +79,7 @@ def cost(
     .. math:: J(w, b) = \frac{1}{m} \sum_{i=1}^{m} \mathcal{L}(a^{(i)}, y^{(i)}) + \frac{\lambda}{2} \lVert w \rVert^2
 
     Args:
-        X: one example a row.
-        y: labels, 0 or 1.
-        w: weights.
-        b: bias.
+        X, y, w, b: examples (one a row), their labels (0 or 1), weights and bias.
         weight_decay: lambda, at least 0.
 
     Raises:
@@ -95,7 +92,7 @@ def cost(
         >>> round(cost(np.eye(2), np.array([0, 1]), np.zeros(2), 0.0), 4)
         0.6931
     """
-    z, y, w = _scores(X, y, w, b)
+    z, y = _scores(X, y, w, b)
     weight_decay = _check.real("weight_decay", weight_decay, "[0, inf)")
     return float(binary_cross_entropy(z, y).mean() + weight_decay / 2 * (w @ w))
 
@@ -115,10 +112,7 @@ def gradients(
         dz = a - y, \qquad dw = \frac{1}{m} X^\top dz + \lambda w, \qquad db = \frac{1}{m} \sum_{i=1}^{m} dz^{(i)}
 
     Args:
-        X: one example a row.
-        y: labels, 0 or 1.
-        w: weights.
-        b: bias.
+        X, y, w, b: examples (one a row), their labels (0 or 1), weights and bias.
         weight_decay: lambda, at least 0.
 
     Returns:
@@ -134,7 +128,7 @@ def gradients(
         >>> gradients(np.eye(2), np.array([0, 1]), np.zeros(2), 0.0)
         (array([ 0.25, -0.25]), 0.0)
     """
-    z, y, w = _scores(X, y, w, b)
+    z, y = _scores(X, y, w, b)
     weight_decay = _check.real("weight_decay", weight_decay, "[0, inf)")
     dz = sigmoid(z) - y
     dw = X.T @ dz / len(X) + weight_decay * w
@@ -149,20 +143,17 @@ class LogisticRegression:
     Args:
         weight_decay: lambda of the penalty; scikit-learn's ``C`` is ``1 / (m * weight_decay)``.
         lr: learning rate alpha; by default ``1 / L``, where L bounds the curvature of the cost.
-        max_iter: largest number of steps.
-        tol: training ends when no component of the gradient is larger.
+        max_iter, tol: training ends after so many steps, or when no component of the gradient is larger than ``tol``.
 
     Attributes:
-        weight: (n,) weights, once trained.
-        bias: the bias, once trained.
+        weight, bias: what was learned, (n,) and a number.
         costs: the cost before each step.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
 
     Source:
-        Cox (1958); the step ``1 / L`` is Nesterov (2004), Introductory Lectures on Convex Optimization,
-        theorem 2.1.14. Differs from scikit-learn's class: gradient descent instead of L-BFGS, the mean of the losses
+        Cox (1958). Differs from scikit-learn's class: gradient descent instead of L-BFGS, the mean of the losses
         instead of their sum.
 
     Example:
@@ -209,11 +200,13 @@ class LogisticRegression:
         return (self.predict_proba(X) >= 0.5).astype(int)
 
 
-def _scores(X: np.ndarray, y: np.ndarray, w: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    _check.array("X", X, "m n")
+def _scores(X: np.ndarray, y: np.ndarray, w: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
+    _check.array("X", X, "m n", finite=False)
     _check.array("w", w, "n", n=X.shape[1])
-    b = _check.real("b", b)
-    return X @ w + b, _check.binary_labels("y", y, len(X)), w
+    y, z = _check.binary_labels("y", y, len(X)), X @ w + _check.real("b", b)
+    if not np.isfinite(z).all():  # a NaN in X always arrives here, and z has m values, X has m n
+        raise ValueError("X must be finite and small enough for X @ w + b not to overflow, got values that are not")
+    return z, y
 
 
 def _curvature_bound(X: np.ndarray, weight_decay: float) -> float:
@@ -233,8 +226,7 @@ class Node:
         parents: pairs of a node that this one was computed from and the derivative of this one by it.
 
     Attributes:
-        value: the number.
-        grad: after :meth:`backward` of the final node J, the derivative of J by this node.
+        value, grad: the number, and after :meth:`backward` of a node J the derivative of J by this one.
 
     Raises:
         TypeError, ValueError: if ``value``, or what a node is combined with, is not a finite number.
@@ -243,8 +235,8 @@ class Node:
         Linnainmaa (1970); Griewank & Walther (2008), Evaluating Derivatives, chapter 3.
 
     Example:
-        >>> a, b, c = Node(5), Node(3), Node(2)
-        >>> J = 3 * (a + b * c)
+        >>> a, b, c = Node(5.0), Node(3.0), Node(2.0)
+        >>> J = 3.0 * (a + b * c)
         >>> J.backward()
         >>> J.value, a.grad, b.grad, c.grad
         (33.0, 3.0, 6.0, 9.0)
@@ -277,7 +269,7 @@ class Node:
 
     def sigmoid(self) -> "Node":
         """Logistic function of this node."""
-        a = float(sigmoid(np.array(self.value)))
+        a = float(sigmoid(np.array([self.value]))[0])
         return Node(a, [(self, a * (1 - a))])
 
     def log(self) -> "Node":

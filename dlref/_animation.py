@@ -1,0 +1,169 @@
+"""Animations that a reader can stop, step and print."""
+
+import base64
+import html
+import io
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from string import Template
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from dlref import _check
+from dlref._style import style
+
+
+class Animation:
+    """Frames with a play button and a slider on a page, a strip of four of them in print; see :func:`animate`.
+
+    It starts by itself unless the reader asks the system for reduced motion.
+
+    Args:
+        frames: for each theme, ``"light"`` and ``"dark"``, the pictures as WebP.
+        strip: the strip as PDF.
+        alt: what the animation shows, for those who do not see it.
+        caption: what to look for.
+        fps: frames a second.
+
+    Source:
+        This book.
+
+    Example:
+        >>> animation = animate(
+        ...     lambda figure, t: figure.text(0, 0, str(t)), [1, 2], alt="a number", caption="It grows."
+        ... )
+        >>> sorted(animation._repr_mimebundle_())
+        ['application/pdf', 'text/html']
+    """
+
+    def __init__(self, frames: dict[str, list[bytes]], strip: bytes, *, alt: str, caption: str, fps: float) -> None:
+        self.frames, self.strip, self.alt, self.caption, self.fps = frames, strip, alt, caption, fps
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002  IPython's interface
+        sources = {
+            theme: ["data:image/webp;base64," + base64.b64encode(frame).decode() for frame in frames]
+            for theme, frames in self.frames.items()
+        }
+        # the name comes from the content: a book that is built twice is the same twice
+        name = "anim-" + uuid.uuid5(uuid.NAMESPACE_OID, self.caption + sources["light"][-1]).hex[:12]
+        page = _PLAYER.substitute(
+            name=name,
+            alt=html.escape(self.alt, quote=True),
+            caption=html.escape(self.caption),
+            last=len(sources["light"]) - 1,
+            first=sources["light"][0],
+            delay=round(1000 / self.fps),
+            frames=json.dumps(sources),
+        )
+        return {"text/html": page, "application/pdf": base64.b64encode(self.strip).decode()}
+
+
+def animate(
+    draw: Callable[[Figure, Any], object],
+    frames: Sequence[Any],
+    *,
+    alt: str,
+    caption: str,
+    figsize: tuple[float, float] = (6.4, 3.6),
+    fps: float = 8,
+) -> Animation:
+    """Draw each frame on an empty figure, once for light and once for dark pages.
+
+    Args:
+        draw: called with the figure and an element of ``frames``.
+        frames: what tells the frames apart: times, steps, parameters.
+        alt: what the animation shows, for those who do not see it.
+        caption: what to look for.
+        figsize: width and height in inches.
+        fps: frames a second, above 0.
+
+    Raises:
+        ValueError: if there is no frame, ``alt`` or ``caption`` is empty, or ``fps`` is not positive.
+
+    Source:
+        This book.
+
+    Example:
+        >>> len(animate(lambda figure, t: figure.subplots(), range(3), alt="axes", caption="Axes.").frames["dark"])
+        3
+    """
+    if not len(frames):
+        raise ValueError("frames must not be empty")
+    for name, text in (("alt", alt), ("caption", caption)):
+        if not text.strip():
+            raise ValueError(f"{name} must say something, got {_check.describe(text)}")
+    fps = _check.real("fps", fps, "(0, inf)")
+    pictures: dict[str, list[bytes]] = {}
+    with mpl.rc_context():
+        for theme in ("light", "dark"):
+            style(dark=theme == "dark")
+            pictures[theme] = [_frame(draw, frame, figsize) for frame in frames]
+        style()
+        four = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(4, len(frames)))]
+        figure = Figure(figsize=(figsize[0] * len(four), figsize[1]))
+        parts = figure.subfigures(1, len(four), squeeze=False)[0]
+        for part, frame in zip(parts, four, strict=True):
+            draw(part, frame)
+        strip = io.BytesIO()
+        figure.savefig(strip, format="pdf", bbox_inches="tight", metadata={"CreationDate": None})
+    return Animation(pictures, strip.getvalue(), alt=alt, caption=caption, fps=fps)
+
+
+def _frame(draw: Callable[[Figure, Any], object], frame: Any, figsize: tuple[float, float]) -> bytes:
+    figure = Figure(figsize=figsize)
+    draw(figure, frame)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="webp", dpi=110, pil_kwargs={"quality": 70, "method": 4})
+    return picture.getvalue()
+
+
+_PLAYER = Template("""\
+<figure class="dl-animation" id="$name">
+<img src="$first" alt="$alt">
+<div class="dl-controls">
+<button type="button" aria-label="Play">&#9654;</button>
+<input type="range" min="0" max="$last" value="0" aria-label="Frame">
+</div>
+<figcaption>$caption</figcaption>
+<script>
+(() => {
+  const root = document.getElementById("$name");
+  const [image, button, slider] = ["img", "button", "input"].map((tag) => root.querySelector(tag));
+  const frames = $frames;
+  let timer = null;
+  const show = () => {
+    const theme = document.documentElement.dataset.theme === "dark" ? "dark" : "light";
+    image.src = frames[theme][slider.value];
+  };
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    button.textContent = "\\u25b6";
+    button.setAttribute("aria-label", "Play");
+  };
+  const play = () => {
+    button.textContent = "\\u23f8";
+    button.setAttribute("aria-label", "Pause");
+    timer = setInterval(() => {
+      slider.value = (Number(slider.value) + 1) % (Number(slider.max) + 1);
+      show();
+    }, $delay);
+  };
+  button.addEventListener("click", () => (timer ? stop() : play()));
+  slider.addEventListener("input", () => { stop(); show(); });
+  new MutationObserver(show).observe(document.documentElement, {attributeFilter: ["data-theme"]});
+  show();
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+    new IntersectionObserver((entries) => {
+      if (!entries[0].isIntersecting) stop();
+      else if (!timer && !root.dataset.seen) { root.dataset.seen = "yes"; play(); }
+    }).observe(root);
+  }
+})();
+</script>
+</figure>
+""")

@@ -1,0 +1,47 @@
+"""What all tests share: comparison, checks switched off, and the marks that tie tests to equations."""
+
+import os
+
+# Before NumPy and torch start their threads: one thread a worker makes results repeatable and workers independent.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "dlref", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("dlref")
+
+
+@pytest.fixture(autouse=True)
+def _same_start(monkeypatch):
+    """Each test starts from the same random state, on the CPU, and leaves torch's switches as they were."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    monkeypatch.setenv("DLREF_DEVICE", "cpu")
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture
+def close():
+    """Compare NumPy arrays, tensors, numbers or tuples of them; float64 to 1e-10 unless told otherwise."""
+
+    def compare(ours, theirs, rtol=1e-10, atol=1e-12):
+        torch.testing.assert_close(ours, theirs, rtol=rtol, atol=atol)
+
+    return compare
+
+
+@pytest.fixture
+def unchecked():
+    """Switch the run-time check of shapes off, as for a reader who runs without it: dlref's own errors must serve."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

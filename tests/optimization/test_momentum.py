@@ -1,0 +1,306 @@
+"""Mirrors dlref/optimization/momentum.py."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from dlref.optimization import Momentum, Nesterov, ewma, lookahead, trajectory
+
+CASES = {
+    "momentum": (Momentum, {"momentum": 0.9}, {"momentum": 0.9}),
+    "none": (Momentum, {"momentum": 0.0}, {}),
+    "dampened": (Momentum, {"momentum": 0.8, "dampening": 0.8}, {"momentum": 0.8, "dampening": 0.8}),
+    "decayed": (Momentum, {"momentum": 0.5, "weight_decay": 0.1}, {"momentum": 0.5, "weight_decay": 0.1}),
+    "climbing": (Momentum, {"maximize": True, "lr": 1e-4}, {"momentum": 0.9, "maximize": True, "lr": 1e-4}),
+    "nesterov": (Nesterov, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}),
+    "nesterov without": (Nesterov, {"momentum": 0.0}, {"momentum": 0.0}),
+    "nesterov decayed": (Nesterov, {"weight_decay": 0.1}, {"momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
+    "nesterov climbing": (
+        Nesterov,
+        {"maximize": True, "lr": 1e-4},
+        {"momentum": 0.9, "maximize": True, "lr": 1e-4, "nesterov": True},
+    ),
+}
+
+
+def network(dtype=torch.float64):
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).to(dtype)
+
+
+def run(model, optimizer, steps=200, start=0, dtype=torch.float64):
+    """Noisy gradients, of which some are zero and some missing."""
+    for step in range(start, start + steps):
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step), dtype=dtype)
+        optimizer.zero_grad()
+        (model(x) - x[:, :2].sin()).square().mean().backward()
+        if step % 3 == 0:
+            model[0].bias.grad = None
+        if step % 5 == 0:
+            model[2].weight.grad.zero_()
+        optimizer.step()
+
+
+@pytest.mark.verifies("eq-momentum", "eq-nesterov")
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+def test_follows_torch_for_200_steps(case, dtype, tolerance, close):
+    kind, ours, theirs = CASES[case]
+    a, b = network(dtype), network(dtype)
+    run(a, kind(a.parameters(), **{"lr": 0.05, **ours}), dtype=dtype)
+    run(b, torch.optim.SGD(b.parameters(), **{"lr": 0.05, **theirs}), dtype=dtype)
+    close(a.state_dict(), b.state_dict(), rtol=tolerance, atol=tolerance)
+    assert not torch.equal(a[0].weight, network(dtype)[0].weight)
+
+
+@pytest.mark.verifies("eq-momentum", "eq-nesterov")
+def test_two_steps_by_hand():
+    for kind, second in ((Momentum, 1 - 0.2 - 0.1 * (0.5 * 2 + 1.6)), (Nesterov, None)):
+        theta = nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
+        optimizer = kind([theta], lr=0.1, momentum=0.5)
+        points = []
+        for _ in range(2):
+            optimizer.zero_grad()
+            theta.square().sum().backward()
+            optimizer.step()
+            points.append(theta.item())
+        if kind is Momentum:
+            assert points == pytest.approx([0.8, second])
+        else:
+            # v1 = g1 = 2, theta1 = 1 - 0.1 (2 + 1) = 0.7; g2 = 1.4, v2 = 2.4, theta2 = 0.7 - 0.1 (1.4 + 1.2)
+            assert points == pytest.approx([0.7, 0.44])
+
+
+def groups_of(model):
+    return [{"params": model[0].parameters(), "lr": 0.02}, {"params": model[2].parameters(), "momentum": 0.3}]
+
+
+@pytest.mark.parametrize("kind", [Momentum, Nesterov])
+def test_parameter_groups_and_schedules(kind, close):
+    a, b = network(), network()
+    ours = kind(groups_of(a), lr=0.1, momentum=0.9)
+    theirs = torch.optim.SGD(groups_of(b), lr=0.1, momentum=0.9, nesterov=kind is Nesterov)
+    for model, optimizer in ((a, ours), (b, theirs)):
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+        for i in range(4):
+            run(model, optimizer, steps=5, start=5 * i)
+            schedule.step()
+    close(a.state_dict(), b.state_dict())
+
+
+@pytest.mark.parametrize(("first", "second"), [("ours", "theirs"), ("theirs", "ours"), ("ours", "ours")])
+@pytest.mark.parametrize("kind", [Momentum, Nesterov])
+def test_state_is_exchanged_with_torch(kind, first, second, close):
+    make = {
+        "ours": lambda p: kind(p, lr=0.05, momentum=0.9),
+        "theirs": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=kind is Nesterov),
+    }
+    a, whole = network(), network()
+    one = make[first](a.parameters())
+    run(a, one, steps=20)
+    two = make[second](a.parameters())
+    two.load_state_dict(copy.deepcopy(one.state_dict()))
+    run(a, two, steps=20, start=20)
+    run(whole, make["theirs"](whole.parameters()), steps=40)
+    close(a.state_dict(), whole.state_dict())
+
+
+def test_closure_is_called_once_with_gradients_and_its_loss_returned():
+    theta = nn.Parameter(torch.tensor([3.0]))
+    optimizer, calls = Momentum([theta], lr=0.1), []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = theta.square().sum()
+        loss.backward()
+        calls.append(loss.item())
+        return loss
+
+    assert optimizer.step(closure).item() == 9.0
+    assert calls == [9.0]
+    assert theta.item() == pytest.approx(2.4)
+    assert theta.requires_grad
+    assert optimizer.step() is None
+
+
+def test_gradient_is_left_as_it_was():
+    for maximize in (False, True):
+        theta = nn.Parameter(torch.tensor([1.0, 2.0]))
+        optimizer = Momentum([theta], weight_decay=0.5, maximize=maximize)
+        for _ in range(2):
+            theta.grad = torch.tensor([3.0, 4.0])
+            optimizer.step()
+            assert theta.grad.tolist() == [3.0, 4.0]
+
+
+def test_defaults_are_written_down():
+    group = Momentum([nn.Parameter(torch.ones(1))]).param_groups[0]
+    assert {k: v for k, v in group.items() if k != "params"} == {
+        "lr": 1e-3, "momentum": 0.9, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False, "maximize": False
+    }  # fmt: skip
+    group = Nesterov([nn.Parameter(torch.ones(1))]).param_groups[0]
+    assert (group["lr"], group["momentum"], group["nesterov"], group["maximize"]) == (1e-3, 0.9, True, False)
+
+
+@pytest.mark.verifies("eq-lookahead", "eq-lookahead-is-nesterov")
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_framework_form_moves_the_lookahead_point(momentum, close):
+    A = torch.tensor([[2.0, 0.3], [0.3, 0.5]], dtype=torch.float64)
+
+    def f(x):
+        return (x @ A @ x) / 2 + x.cos().sum()
+
+    start = torch.tensor([1.5, -2.0], dtype=torch.float64)
+    theta, ahead = lookahead(f, start, lr=0.1, momentum=momentum, steps=50)
+    assert theta.shape == ahead.shape == (51, 2)
+    close(ahead, trajectory(f, start, lambda p: Nesterov(p, lr=0.1, momentum=momentum), steps=50))
+    close(theta[0], start)
+    close(theta[1], start - 0.1 * torch.func.grad(f)(start))
+    close(ahead[2], theta[2] - momentum * (theta[1] - theta[2]))
+
+
+@pytest.mark.verifies("eq-heavy-ball", "eq-two-forms")
+def test_three_ways_to_write_momentum_walk_the_same_path(close):
+    eta, mu = 0.1, 0.8
+    start = torch.tensor([1.0, -2.0], dtype=torch.float64)
+
+    def f(x):
+        return (x**2 * torch.tensor([1.0, 0.1])).sum()
+
+    path = trajectory(f, start, lambda p: Momentum(p, lr=eta, momentum=mu), steps=30)
+    theta, update = start, torch.zeros(2)
+    average, v = start, torch.zeros(2)
+    for point in path[1:]:
+        update = mu * update + eta * torch.func.grad(f)(theta)
+        theta = theta - update
+        close(theta, point)
+        v = mu * v + (1 - mu) * torch.func.grad(f)(average)  # the moving average wants a larger learning rate
+        average = average - eta / (1 - mu) * v
+        close(average, point)
+
+
+def test_trajectory_leaves_the_start_and_returns_each_point():
+    start = torch.tensor([1.0, 2.0])
+    path = trajectory(lambda x: x.square().sum(), start, lambda p: Momentum(p, lr=0.25, momentum=0.0), steps=3)
+    assert path.tolist() == [[1, 2], [0.5, 1], [0.25, 0.5], [0.125, 0.25]]
+    assert start.tolist() == [1, 2]
+    assert not path.requires_grad
+
+
+@pytest.mark.verifies("eq-ewma", "eq-ewma-sum", "eq-bias-correction")
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.98])
+def test_ewma_is_the_weighted_sum(beta, close):
+    x = torch.randn(2, 3, 40, dtype=torch.float64)
+    plain, corrected = ewma(x, beta, bias_correction=False), ewma(x, beta)
+    for t in range(1, 41):
+        weights = torch.tensor([(1 - beta) * beta ** (t - s) for s in range(1, t + 1)], dtype=torch.float64)
+        close(plain[..., t - 1], x[..., :t] @ weights)
+        close(corrected[..., t - 1], x[..., :t] @ weights / weights.sum(), atol=1e-11)
+
+
+@pytest.mark.verifies("eq-bias-correction")
+@given(st.floats(0, 0.999), st.floats(-100, 100))
+def test_ewma_of_a_constant(beta, c):
+    x = torch.full((20,), c, dtype=torch.float64)
+    torch.testing.assert_close(ewma(x, beta), x)
+    t = torch.arange(1, 21, dtype=torch.float64)
+    torch.testing.assert_close(ewma(x, beta, bias_correction=False), c * (1 - beta**t), atol=1e-10, rtol=1e-10)
+
+
+def test_ewma_agrees_with_pandas(close):
+    import pandas as pd
+
+    x = np.random.default_rng(0).normal(size=100)
+    series = pd.Series(x)
+    close(ewma(torch.from_numpy(x), 0.9).numpy(), series.ewm(alpha=0.1, adjust=True).mean().to_numpy(copy=True))
+
+
+@pytest.mark.verifies("eq-effective-length")
+@pytest.mark.parametrize("beta", [0.9, 0.98, 0.999])
+def test_effective_length_holds_a_share_of_one_minus_one_over_e(beta):
+    length = round(1 / (1 - beta))
+    impulse = torch.zeros(20 * length, dtype=torch.float64)
+    impulse[0] = 1.0
+    weights = ewma(impulse, beta, bias_correction=False)
+    assert weights[:length].sum().item() == pytest.approx(1 - beta**length, rel=1e-12)
+    assert weights[:length].sum().item() == pytest.approx(1 - np.exp(-1), rel=0.05)
+    ages = torch.arange(len(weights), dtype=torch.float64)
+    assert (weights * ages).sum().item() == pytest.approx(beta / (1 - beta), rel=1e-4), "mean age"
+
+
+THETA = torch.ones(2)
+BAD = {
+    "lr": ({"lr": -1e-9}, ValueError, "lr must be a number in [0, inf), got -1e-09"),
+    "lr nan": ({"lr": float("nan")}, ValueError, "lr must be a number in [0, inf), got nan"),
+    "momentum": ({"momentum": 1.0}, ValueError, "momentum must be a number in [0, 1), got 1.0"),
+    "momentum low": ({"momentum": -0.1}, ValueError, "momentum must be a number in [0, 1), got -0.1"),
+    "weight_decay": ({"weight_decay": -1.0}, ValueError, "weight_decay must be a number in [0, inf), got -1.0"),
+    "kind": ({"lr": "fast"}, TypeError, "lr must be a number in [0, inf), got 'fast' (str)"),
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("kind", [Momentum, Nesterov])
+def test_bad_hyperparameters_name_the_offender(kind, case):
+    kwargs, error, message = BAD[case]
+    with pytest.raises(error, match="^" + re.escape(message) + "$"):
+        kind([nn.Parameter(THETA)], **kwargs)
+    with pytest.raises(error, match="^" + re.escape(message) + "$"):
+        kind([{"params": [nn.Parameter(THETA)], **kwargs}])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_dampening_is_refused_out_of_range_and_with_nesterov():
+    parameter = nn.Parameter(THETA)
+    for value in (-0.1, 1.1):
+        with pytest.raises(ValueError, match=rf"^dampening must be a number in \[0, 1\], got {value}$"):
+            Momentum([parameter], dampening=value)
+    Momentum([parameter], dampening=1.0)
+    with pytest.raises(ValueError, match=r"^dampening must be 0 with Nesterov's form, got 0\.5$"):
+        Nesterov([{"params": [parameter], "dampening": 0.5}])
+
+
+def test_sparse_gradients_are_refused():
+    table = nn.Embedding(4, 2, sparse=True)
+    optimizer = Momentum(table.parameters())
+    table(torch.tensor([1])).sum().backward()
+    with pytest.raises(TypeError, match=r"^params must have dense gradients, got a torch\.sparse_coo one$"):
+        optimizer.step()
+
+
+def square(x):
+    return x.square().sum()
+
+
+def ahead(theta=THETA, lr=0.1, momentum=0.5, steps=1):
+    return lookahead(square, theta, lr=lr, momentum=momentum, steps=steps)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: ewma([1.0], 0.5), TypeError, "x must be a torch.Tensor of shape (... T), got [1.0] (list)"),
+        (lambda: ewma(torch.ones(3).long(), 0.5), TypeError, "x must hold floating-point numbers"),
+        (lambda: ewma(torch.ones(0), 0.5), ValueError, "x must not be empty"),
+        (lambda: ewma(torch.tensor(1.0), 0.5), ValueError, "x must have shape (..., T)"),
+        (lambda: ewma(torch.ones(3), 1.0), ValueError, "beta must be a number in [0, 1), got 1.0"),
+        (lambda: ewma(torch.ones(3), -0.1), ValueError, "beta must be a number in [0, 1), got -0.1"),
+        (lambda: ahead(theta=torch.ones(2, 2)), ValueError, "theta must have shape (D), got torch.float32 tensor"),
+        (lambda: ahead(lr=0), ValueError, "lr must be a number in (0, inf), got 0.0"),
+        (lambda: ahead(momentum=1), ValueError, "momentum must be a number in [0, 1), got 1.0"),
+        (lambda: ahead(steps=0), ValueError, "steps must be an integer >= 1, got 0"),
+        (lambda: trajectory(square, torch.ones(2, 2), Momentum, steps=1), ValueError, "theta must have shape (D)"),
+        (lambda: trajectory(square, THETA, Momentum, steps=0), ValueError, "steps must be an integer >= 1, got 0"),
+    ],
+)  # fmt: skip
+def test_bad_input_names_the_offender(call, error, message):
+    with pytest.raises(error, match="^" + re.escape(message)):
+        call()
