@@ -51,6 +51,13 @@ def real(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
     return value
 
 
+def text(name: str, value: Any) -> str:
+    """Return ``value`` if it is a string that is not empty, or raise."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{name} must be a string that is not empty, got {describe(value)}")
+    return value
+
+
 def one_of(name: str, value: Any, choices: Collection[Any]) -> Any:
     """Return ``value`` if it is among ``choices``, or raise."""
     if value not in choices:

