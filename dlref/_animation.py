@@ -11,7 +11,10 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from PIL import Image
 
 from dlref import _check
 from dlref._style import style
@@ -23,7 +26,7 @@ class Animation:
     It starts by itself unless the reader asks the system for reduced motion.
 
     Args:
-        frames: for each theme, ``"light"`` and ``"dark"``, the pictures as WebP.
+        frames: for each theme, ``"light"`` and ``"dark"``, the pictures as PNG.
         strip: the strip as PDF.
         alt: what the animation shows, for those who do not see it.
         caption: what to look for.
@@ -45,7 +48,7 @@ class Animation:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002  IPython's interface
         sources = {
-            theme: ["data:image/webp;base64," + base64.b64encode(frame).decode() for frame in frames]
+            theme: ["data:image/png;base64," + base64.b64encode(frame).decode() for frame in frames]
             for theme, frames in self.frames.items()
         }
         # the name comes from the content: a book that is built twice is the same twice
@@ -101,7 +104,7 @@ def animate(
     with mpl.rc_context():
         for theme in ("light", "dark"):
             style(dark=theme == "dark")
-            pictures[theme] = [_frame(draw, frame, figsize) for frame in frames]
+            pictures[theme] = _frames(draw, frames, figsize)
         style()
         four = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(4, len(frames)))]
         figure = Figure(figsize=(figsize[0] * len(four), figsize[1]))
@@ -109,16 +112,28 @@ def animate(
         for part, frame in zip(parts, four, strict=True):
             draw(part, frame)
         strip = io.BytesIO()
-        figure.savefig(strip, format="pdf", bbox_inches="tight", metadata={"CreationDate": None})
+        figure.savefig(strip, format="pdf", metadata={"CreationDate": None})
     return Animation(pictures, strip.getvalue(), alt=alt, caption=caption, fps=fps)
 
 
-def _frame(draw: Callable[[Figure, Any], object], frame: Any, figsize: tuple[float, float]) -> bytes:
-    figure = Figure(figsize=figsize)
-    draw(figure, frame)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="webp", dpi=110, pil_kwargs={"quality": 70, "method": 4})
-    return picture.getvalue()
+def _frames(draw: Callable[[Figure, Any], object], frames: Sequence[Any], figsize: tuple[float, float]) -> list[bytes]:
+    """Each frame as a picture in 64 colours; the axes stay where the layout of the first frame puts them."""
+    pictures: list[bytes] = []
+    positions: list[Bbox] = []
+    for frame in frames:
+        figure = Figure(figsize=figsize, dpi=110)
+        figure.set_layout_engine("none" if positions else "constrained")
+        canvas = FigureCanvasAgg(figure)
+        draw(figure, frame)
+        for axes, position in zip(figure.axes, positions, strict=False):
+            axes.set_position(position)
+        canvas.draw()
+        positions = positions or [axes.get_position() for axes in figure.axes]
+        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+        picture = io.BytesIO()
+        pixels.quantize(64, method=Image.Quantize.FASTOCTREE).save(picture, "png", optimize=True)
+        pictures.append(picture.getvalue())
+    return pictures
 
 
 _PLAYER = Template("""\

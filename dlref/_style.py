@@ -68,4 +68,4 @@ def style(*, dark: bool = False) -> None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         if get_ipython() is not None:
-            set_matplotlib_formats("svg", "pdf")
+            set_matplotlib_formats("svg", "pdf", bbox_inches=None)  # the layout already fits the figure

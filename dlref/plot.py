@@ -94,7 +94,7 @@ def contour_path(
     for name, path in paths.items():
         _check.array(f"paths[{name!r}]", path, "T D", D=2)
     ax = _axes(ax)
-    x, y = np.meshgrid(np.linspace(*xlim, 200), np.linspace(*ylim, 200))
+    x, y = np.meshgrid(np.linspace(*xlim, 100), np.linspace(*ylim, 100))
     ax.contour(x, y, f(x, y), levels=levels, cmap="viridis", linewidths=0.8, alpha=0.8)
     for i, (name, path) in enumerate(paths.items()):
         ax.plot(*path.T, marker=".", markersize=4, linewidth=1.4, color=f"C{i}", label=name)
@@ -139,9 +139,9 @@ def image_grid(
         raise ValueError(f"titles must be as many as images, {len(images)}, got {len(titles)}")
     columns = min(_check.integer("columns", columns, 1), len(images))
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(size * columns, (size + 0.25 * bool(titles)) * rows), squeeze=False
-    )
+    height = size + 0.22 * bool(titles)
+    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, height * rows), squeeze=False, layout="none")
+    figure.subplots_adjust(0, 0, 1, size / height, wspace=0.06, hspace=0.06 + 0.22 * bool(titles) / size)
     limit = float(np.abs(images).max())
     scale: dict[str, Any] = {"vmin": -limit, "vmax": limit} if symmetric else {}
     for ax in axes.flat:

@@ -211,8 +211,9 @@ def _scores(X: np.ndarray, y: np.ndarray, w: np.ndarray, b: float) -> tuple[np.n
 
 def _curvature_bound(X: np.ndarray, weight_decay: float) -> float:
     """Largest eigenvalue that the Hessian of the cost can have: sigma' is at most 1/4."""
-    with_bias = np.column_stack([X, np.ones(len(X))])
-    return float(np.linalg.norm(with_bias, 2) ** 2 / (4 * len(X)) + weight_decay)
+    A = np.column_stack([X, np.ones(len(X))])
+    gram = A.T @ A if A.shape[0] > A.shape[1] else A @ A.T  # the same largest eigenvalue, faster than an SVD
+    return float(np.linalg.eigvalsh(gram)[-1] / (4 * len(X)) + weight_decay)
 
 
 class Node:

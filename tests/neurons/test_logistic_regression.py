@@ -99,6 +99,30 @@ def test_gradients_are_autograds_the_loops_and_central_differences(weight_decay,
         assert abs(slope / (2 * h) - dw[j]) < 1e-9
 
 
+@pytest.mark.verifies("eq-curvature")
+def test_cross_entropy_is_convex_where_the_squared_error_is_not():
+    z = np.linspace(-6, 6, 25)
+    a, ones, h = sigmoid(z), np.ones(25), 1e-4
+
+    def second(f):
+        return (f(z + h) - 2 * f(z) + f(z - h)) / h**2
+
+    for y in (ones, 0 * ones):
+        np.testing.assert_allclose(second(lambda z: binary_cross_entropy(z, y)), a * (1 - a), atol=1e-6)  # noqa: B023
+    curvature = second(lambda z: (sigmoid(z) - 1) ** 2)
+    np.testing.assert_allclose(curvature, 2 * a * (1 - a) ** 2 * (3 * a - 1), atol=1e-6)
+    assert ((curvature < 0) == (a < 1 / 3)).all()
+
+
+@pytest.mark.verifies("eq-first-order")
+def test_error_of_the_first_order_estimate_falls_with_the_square_of_the_step():
+    x = Node(0.5)
+    f = x.sigmoid()
+    f.backward()
+    errors = [abs(sigmoid(np.array([0.5 + d]))[0] - (f.value + x.grad * d)) for d in (1e-2, 1e-3)]
+    assert errors[0] / errors[1] == pytest.approx(100, rel=0.02)
+
+
 @pytest.mark.verifies("eq-logistic-model", "eq-update")
 def test_one_step_by_hand(close):
     X, y = np.array([[1.0], [3.0]]), np.array([0, 1])

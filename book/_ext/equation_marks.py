@@ -1,0 +1,89 @@
+"""Beside each labelled equation, a mark that links to the tests that hold it; ``equation-tests`` lists those tests."""
+
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.domains.math import MathDomain
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+
+from tools import chapters
+
+logger = logging.getLogger(__name__)
+LIST = "book/reference/equations"  # the page that holds the directive
+
+
+class equation_tests(nodes.General, nodes.Element):  # noqa: N801  docutils names nodes so
+    """Where the tests of all equations are to stand."""
+
+
+class EquationTests(SphinxDirective):
+    def run(self) -> list[nodes.Node]:
+        return [equation_tests()]
+
+
+def read_marks(app: Sphinx) -> None:
+    """Which tests hold which equation."""
+    app.dl_held = chapters.verified(Path(app.srcdir))  # type: ignore[attr-defined]
+
+
+def outdated(app: Sphinx, env: BuildEnvironment, *_: object) -> list[str]:
+    """When the tests have changed, so have the marks on every page with equations."""
+    old, env.dl_held = getattr(env, "dl_held", None), app.dl_held  # type: ignore[attr-defined]
+    return [] if old == app.dl_held else sorted(env.found_docs)  # type: ignore[attr-defined]
+
+
+def list_is_outdated(_: Sphinx, env: BuildEnvironment) -> list[str]:
+    return [LIST] if LIST in env.found_docs else []
+
+
+def mark(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Add the marks of a page, and fill in the list."""
+    held = app.dl_held  # type: ignore[attr-defined]
+    for equation in list(doctree.findall(nodes.math_block)):
+        label = equation.get("label") or ""
+        if not label.startswith("eq-"):
+            continue
+        tests = held.get(label, [])
+        if not tests:
+            logger.warning("no test holds the equation %s", label, location=equation)
+            continue
+        words = f"held by {len(tests)} test" + "s" * (len(tests) > 1)
+        link = make_refnode(app.builder, page, LIST, f"held-{label}", nodes.Text(words), words)
+        place = equation.parent if isinstance(equation.parent, nodes.target) else equation
+        place.parent.insert(place.parent.index(place) + 1, nodes.paragraph("", "", link, classes=["eq-held"]))
+    for place in list(doctree.findall(equation_tests)):
+        place.replace_self(_sections(app, page))
+
+
+def _sections(app: Sphinx, page: str) -> list[nodes.Node]:
+    domain = app.env.get_domain("math")
+    assert isinstance(domain, MathDomain)
+    found: list[nodes.Node] = []
+    for label, tests in sorted(app.dl_held.items()):  # type: ignore[attr-defined]
+        where = domain.equations.get(label)
+        if where is None:
+            logger.warning("%s::%s verifies %s, which no page defines", tests[0].path, tests[0].name, label)
+            continue
+        document, number = where
+        name = f"{app.env.titles[document].astext()}, equation ({number})"
+        link = make_refnode(app.builder, page, document, f"equation-{label}", nodes.Text(name))
+        found.append(nodes.paragraph("", "", nodes.strong("", "", link), ids=[f"held-{label}"]))
+        for test in tests:
+            code = nodes.literal_block(test.source, test.source, language="python")
+            caption = nodes.paragraph("", "", nodes.literal(text=f"{test.path}:{test.line}"))
+            found += [caption, code]
+    return found
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_node(equation_tests)
+    app.add_directive("equation-tests", EquationTests)
+    app.connect("builder-inited", read_marks)
+    app.connect("env-get-outdated", outdated)
+    app.connect("env-updated", list_is_outdated)
+    app.connect("doctree-resolved", mark)
+    return {"parallel_read_safe": False, "parallel_write_safe": False}

@@ -1,0 +1,54 @@
+"""Build the book: execute what is out of date, then let Jupyter Book write the HTML. Nothing to do, nothing done."""
+
+import argparse
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import chapters, execute
+
+INPUTS = ("_config.yml", "_toc.yml", "constraints.txt", "CHANGELOG.md", "README.md")
+FOLDERS = ("book", "dlref", "tests", "tools")
+
+
+def fingerprint(root: Path) -> str:
+    """Hash of everything that the pages are made from."""
+    digest = hashlib.sha256(chapters.versions().encode())
+    files = [root / name for name in INPUTS]
+    for folder in FOLDERS:
+        files += sorted(p for p in (root / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    for path in files:
+        if path.exists():
+            digest.update(b"\0" + path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def build(root: Path, builder: str = "html") -> int:
+    """Build, unless all is as it was; the exit status of a command line."""
+    before = fingerprint(root)
+    stamp = root / "_build" / f"{builder}.stamp"
+    index = root / "_build" / "html" / "index.html"
+    if stamp.exists() and stamp.read_text() == before and index.exists():
+        print(f"up to date: {index}")
+        return 0
+    stamp.unlink(missing_ok=True)
+    failures = execute.execute(root)
+    if failures:
+        print("\n".join(["", *failures]), file=sys.stderr)
+        return 1
+    book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]  # sys.path begins with the root
+    command = [*book, "build", str(root), "-W", "-n", "--keep-going", "-q"]
+    status = subprocess.run([*command, "--builder", builder], cwd=root, check=False).returncode
+    if status == 0:
+        stamp.write_text(before)
+        print(f"built: {index}")
+    return status
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", nargs="?", type=Path, default=chapters.ROOT)
+    parser.add_argument("--builder", default="html")
+    options = parser.parse_args()
+    sys.exit(build(options.root.resolve(), options.builder))

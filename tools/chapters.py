@@ -1,0 +1,194 @@
+"""What the book consists of, read from its files: chapters, code cells, the modules they use, equations and tests."""
+
+import ast
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import yaml
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+from myst_parser.config.main import MdParserConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def documents(root: Path = ROOT) -> list[Path]:
+    """The pages of the book in reading order, from ``_toc.yml``."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf8"))
+    found: list[Path] = []
+
+    def walk(node: object) -> None:
+        if isinstance(node, dict):
+            for key in ("root", "file"):
+                if key in node:
+                    found.append((root / node[key]).with_suffix(".md"))
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(toc)
+    return found
+
+
+def executable(root: Path = ROOT) -> list[Path]:
+    """The pages that hold code cells."""
+    return [page for page in documents(root) if is_myst_markdown_notebook(page.read_text(encoding="utf8"))]
+
+
+def read(page: Path) -> nbformat.NotebookNode:
+    """A page as a notebook, as Sphinx will read it; ``metadata.source_map`` has the line at which each cell begins."""
+    return read_myst_markdown_notebook(
+        page.read_text(encoding="utf8"), config=MdParserConfig(), add_source_map=True, path=page
+    )
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[str]:
+    """Sources of the code cells."""
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@dataclass
+class Package:
+    """The modules of ``dlref`` with what each imports of the others, read without importing anything."""
+
+    root: Path
+    _known: dict[str, set[str]] = field(default_factory=dict)
+
+    def path(self, module: str) -> Path | None:
+        """The file of a dotted name, if it is a module or a package."""
+        base = self.root.joinpath(*module.split("."))
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.is_file():
+                return path
+        return None
+
+    def exported(self, package: str) -> dict[str, str]:
+        """Public name to module, for a package whose modules' ``__all__`` is its interface."""
+        names: dict[str, str] = {}
+        for path in sorted(self.root.joinpath(*package.split(".")).glob("[!_]*.py")):
+            for node in ast.parse(path.read_text(encoding="utf8")).body:
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                    names |= dict.fromkeys(ast.literal_eval(node.value), f"{package}.{path.stem}")
+        return names
+
+    def imported(self, source: str) -> set[str]:
+        """Modules of dlref that a piece of code imports; a name of a part counts as the module that defines it."""
+        found: set[str] = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    found |= self._whole(alias.name)
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                found |= self._from(node.module, [alias.name for alias in node.names])
+        return found
+
+    def _from(self, module: str, names: Iterable[str]) -> set[str]:
+        if module.split(".")[0] != "dlref":
+            return set()
+        path = self.path(module)
+        if path is None or path.name != "__init__.py":
+            return {module}
+        exported, found = self.exported(module), set()
+        for name in names:
+            if self.path(f"{module}.{name}"):
+                found.add(f"{module}.{name}")
+            elif name in exported:
+                found.add(exported[name])
+            else:
+                found |= self._whole(module)
+        return found
+
+    def _whole(self, name: str) -> set[str]:
+        if name.split(".")[0] != "dlref":
+            return set()
+        path = self.path(name)
+        if path is not None and path.name == "__init__.py" and name != "dlref":
+            return {name, *(f"{name}.{p.stem}" for p in path.parent.glob("[!_]*.py"))}
+        return {name}
+
+    def closure(self, modules: Iterable[str]) -> set[str]:
+        """The modules and all that they import in turn."""
+        done: set[str] = set()
+        waiting = list(modules)
+        while waiting:
+            module = waiting.pop()
+            path = self.path(module)
+            if module in done or path is None:
+                continue
+            done.add(module)
+            if module not in self._known:
+                self._known[module] = self.imported(path.read_text(encoding="utf8"))
+            waiting += self._known[module]
+        return done
+
+
+def modules_of(page: Path, package: Package) -> set[str]:
+    """Every module of dlref that the cells of a page use, all the way down."""
+    return package.closure(package.imported("\n".join(_python(code_cells(read(page))))))
+
+
+def _python(cells: Iterable[str]) -> Iterator[str]:
+    """Cells without IPython's line magics, which are no Python."""
+    for cell in cells:
+        yield re.sub(r"^\s*[%!].*$", "", cell, flags=re.MULTILINE)
+
+
+def versions() -> str:
+    """Every installed distribution, Python, and the device that was asked for."""
+    installed = {f"{d.name.lower()}=={d.version}" for d in importlib.metadata.distributions() if d.name != "dlref"}
+    return "\n".join([platform.python_version(), os.environ.get("DLREF_DEVICE", ""), *sorted(installed)])
+
+
+def key(page: Path, package: Package, environment: str) -> str:
+    """What the outputs of a page depend on, as a hash: its cells, the modules they use, the versions."""
+    digest = hashlib.sha256(environment.encode())
+    for cell in code_cells(read(page)):
+        digest.update(b"\0cell\0" + cell.encode())
+    for module in sorted(modules_of(page, package)):
+        path = package.path(module)
+        assert path is not None
+        digest.update(b"\0module\0" + module.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Test:
+    """A test function that holds equations."""
+
+    __test__ = False  # not a test itself, whatever pytest thinks of the name
+
+    path: str
+    name: str
+    line: int
+    source: str
+
+
+def verified(root: Path = ROOT) -> dict[str, list[Test]]:
+    """Label of an equation to the tests marked ``@pytest.mark.verifies(label, ...)``."""
+    held: dict[str, list[Test]] = {}
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        text = path.read_text(encoding="utf8")
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.verifies":
+                    first = min(decorator.lineno for decorator in node.decorator_list)
+                    source = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+                    test = Test(path.relative_to(root).as_posix(), node.name, node.lineno, source)
+                    for label in mark.args:
+                        held.setdefault(ast.literal_eval(label), []).append(test)
+    return held
+
+
+def equations(page: Path) -> list[str]:
+    """Labels of the numbered equations of a page."""
+    return re.findall(r"^\$\$\s*\((eq-[\w-]+)\)\s*$", page.read_text(encoding="utf8"), flags=re.MULTILINE)

@@ -1,0 +1,185 @@
+"""Execute the pages whose outputs are out of date, several at a time, and keep the outputs for Sphinx.
+
+A page is out of date when its cells, a module of dlref that they use (all the way down) or a version has changed since
+it last ran without an error. A page that failed has no outputs, so it runs again the next time.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import nbformat
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.cache.main import JupyterCacheBase
+from jupyter_cache.executors.utils import single_nb_execution
+from tqdm import tqdm
+from traitlets.config import Config
+
+from tools import chapters
+
+# a kernel here serves one page on this machine and need not warn that its local port is not encrypted
+QUIET = Config({"NotebookClient": {"extra_arguments": ["--IPKernelApp.log_level=40"]}})
+TIMEOUT = 600  # seconds a cell may take; a chapter is meant to take 20
+
+
+@dataclass
+class Run:
+    """What is known of the last good execution of a page."""
+
+    key: str
+    seconds: float
+    cells: int
+
+
+def manifest(root: Path) -> Path:
+    """The file that says which outputs are up to date."""
+    return root / "_build" / "executed.json"
+
+
+def known(root: Path) -> dict[str, Run]:
+    """Page, relative to the root and without its suffix, to its last good execution."""
+    path = manifest(root)
+    return {page: Run(**run) for page, run in json.loads(path.read_text()).items()} if path.exists() else {}
+
+
+def stale(root: Path) -> dict[str, str]:
+    """Pages that must run, each with its new key."""
+    cache, done = get_cache(root / "_build" / ".jupyter_cache"), known(root)
+    package, environment = chapters.Package(root), chapters.versions()
+    waiting = {}
+    for page in chapters.executable(root):
+        name = page.relative_to(root).with_suffix("").as_posix()
+        key = chapters.key(page, package, environment)
+        if name not in done or done[name].key != key or not _cached(cache, page):
+            waiting[name] = key
+    return waiting
+
+
+def execute(root: Path, jobs: int | None = None) -> list[str]:
+    """Run what is out of date; return a message for each page that failed, naming file and cell."""
+    cache, done, waiting = get_cache(root / "_build" / ".jupyter_cache"), known(root), stale(root)
+    jobs = jobs or os.cpu_count() or 1
+    failures: list[str] = []
+    with (
+        _environment(root),
+        ThreadPoolExecutor(jobs) as pool,
+        tqdm(total=len(waiting), unit="chapter", disable=not waiting) as bar,
+    ):
+        futures: dict[Future, str] = {pool.submit(_run, root / f"{page}.md"): page for page in waiting}
+        for future in as_completed(futures):
+            page = futures[future]
+            notebook, seconds, failure = future.result()
+            if failure:
+                failures.append(failure)
+                done.pop(page, None)
+            else:
+                bundle = CacheBundleIn(notebook, str(root / f"{page}.md"), data={"execution_seconds": seconds})
+                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+                done[page] = Run(waiting[page], round(seconds, 2), len(chapters.code_cells(notebook)))
+            _write(root, done)
+            bar.set_postfix_str(page.removeprefix("book/") + (" FAILED" if failure else f" {seconds:.1f} s"))
+            bar.update()
+    _table(root, done, waiting)
+    return sorted(failures)
+
+
+def _run(page: Path) -> tuple[nbformat.NotebookNode, float, str | None]:
+    """Execute one page in a kernel of its own, in an empty folder."""
+    notebook = chapters.read(page)
+    lines = list(notebook.metadata.get("source_map", []))
+    error: Exception | None
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            result = single_nb_execution(notebook, cwd=folder, timeout=TIMEOUT, allow_errors=False, config=QUIET)
+            error = result.err
+        except Exception as crash:  # noqa: BLE001  a kernel that dies must not take the other chapters with it
+            error = crash
+    seconds = time.perf_counter() - start
+    if error is None:
+        return notebook, seconds, None
+    number, line, trace = _where(notebook, lines)
+    return notebook, seconds, f"{page}:{line}: code cell {number} failed: {trace or error}"
+
+
+def _where(notebook: nbformat.NotebookNode, lines: list[int]) -> tuple[int, int, str]:
+    """The number among the code cells, the line and the error of the cell that raised, or of the last one begun."""
+    number = last = line = 0
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        number += 1
+        if cell.get("execution_count") or cell.get("outputs"):
+            last, line = number, lines[index] + 1 if index < len(lines) else 0
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                return number, line, f"{output.ename}: {output.evalue}"
+    return last, line, ""
+
+
+class _environment:  # noqa: N801  used as a context
+    """What the kernels inherit: one thread each, so that numbers do not depend on how many run; dates that stay."""
+
+    _lock = threading.Lock()
+
+    def __init__(self, root: Path) -> None:
+        self.new = {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONHASHSEED": "0",
+            "SOURCE_DATE_EPOCH": "0",
+            "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self.old = {name: os.environ.get(name) for name in self.new}
+        os.environ.update(self.new)
+
+    def __exit__(self, *error: object) -> None:
+        for name, value in self.old.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+        self._lock.release()
+
+
+def _cached(cache: JupyterCacheBase, page: Path) -> bool:
+    try:
+        cache.match_cache_notebook(chapters.read(page))
+    except KeyError:
+        return False
+    return True
+
+
+def _write(root: Path, done: dict[str, Run]) -> None:
+    path = manifest(root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps({page: asdict(run) for page, run in sorted(done.items())}, indent=1))
+    part.replace(path)
+
+
+def _table(root: Path, done: dict[str, Run], ran: dict[str, str]) -> None:
+    pages = [page.relative_to(root).with_suffix("").as_posix() for page in chapters.executable(root)]
+    width = max(map(len, pages), default=0)
+    for page in pages:
+        run = done.get(page)
+        state = "failed" if run is None else "executed" if page in ran else "unchanged"
+        print(f"{page:<{width}}  {'-' if run is None else f'{run.seconds:.1f} s':>8}  {state}")
+    print(f"{'total':<{width}}  {sum(done[p].seconds for p in pages if p in done):>6.1f} s")
+
+
+if __name__ == "__main__":
+    messages = execute(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else chapters.ROOT)
+    sys.exit("\n".join(messages) if messages else 0)
