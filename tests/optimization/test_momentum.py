@@ -185,6 +185,33 @@ def test_three_ways_to_write_momentum_walk_the_same_path(close):
         close(average, point)
 
 
+@pytest.mark.verifies("eq-terminal-velocity")
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 0.9])
+def test_on_a_plain_the_update_settles(gamma):
+    start = torch.zeros(1, dtype=torch.float64)
+    path = trajectory(lambda x: 3 * x.sum(), start, lambda p: Momentum(p, lr=0.2, momentum=gamma), steps=300)
+    assert (path[-2] - path[-1]).item() == pytest.approx(0.2 * 3 / (1 - gamma))
+
+
+@pytest.mark.verifies("eq-companion", "eq-rate")
+@pytest.mark.parametrize("mu", [0.25, 0.81])
+def test_in_a_valley_two_steps_are_a_linear_map_of_radius_root_mu(mu, close):
+    low, high = (1 - mu**0.5) ** 2, (1 + mu**0.5) ** 2
+    for h in (0.5 * low, 1.01 * low, (low + high) / 2, 0.99 * high, 1.01 * high):
+        matrix = torch.tensor([[1 + mu - h, -mu], [1, 0]], dtype=torch.float64)
+        start = torch.tensor([1.0], dtype=torch.float64)
+        path = trajectory(
+            lambda x, h=h: h / 2 * x.square().sum(), start, lambda p: Momentum(p, lr=1.0, momentum=mu), steps=20
+        )  # fmt: skip
+        for t in range(1, 20):
+            close(path[t + 1], matrix[:1] @ torch.cat([path[t], path[t - 1]]))
+        radius = torch.linalg.eigvals(matrix).abs().max().item()
+        if low < h < high:
+            assert radius == pytest.approx(mu**0.5)
+        else:
+            assert radius > mu**0.5 + 1e-3
+
+
 def test_trajectory_leaves_the_start_and_returns_each_point():
     start = torch.tensor([1.0, 2.0])
     path = trajectory(lambda x: x.square().sum(), start, lambda p: Momentum(p, lr=0.25, momentum=0.0), steps=3)
