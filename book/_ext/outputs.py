@@ -31,13 +31,13 @@ class DarkTwins(SphinxTransform):
             return
         for image in list(self.document.findall(nodes.image)):
             path = Path(self.env.relfn2path(image["uri"])[1])
-            if path.suffix != ".svg" or "jupyter_execute" not in path.parts or "only-light" in image["classes"]:
+            if path.suffix != ".svg" or "jupyter_execute" not in path.parts or "dl-light" in image["classes"]:
                 continue
             twin = dark(path)
             copy = image.copy()
             copy["uri"] = image["uri"].removesuffix(path.name) + twin.name
             copy["candidates"] = {}
-            for node, theme in ((image, "only-light"), (copy, "only-dark")):
+            for node, theme in ((image, "dl-light"), (copy, "dl-dark")):
                 node["classes"] = [*node["classes"], theme]
                 node["loading"] = "lazy"
             image.parent.insert(image.parent.index(image) + 1, copy)
