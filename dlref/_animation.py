@@ -13,7 +13,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 from PIL import Image
 
 from dlref import _check
@@ -36,9 +35,9 @@ class Animation:
         This book.
 
     Example:
-        >>> animation = animate(
-        ...     lambda figure, t: figure.text(0, 0, str(t)), [1, 2], alt="a number", caption="It grows."
-        ... )
+        >>> def text(figure, t):
+        ...     figure.axes[0].text(0, 0, str(t))
+        >>> animation = animate(text, [1, 2], background=Figure.subplots, alt="a number", caption="It grows.")
         >>> sorted(animation._repr_mimebundle_())
         ['application/pdf', 'text/html']
     """
@@ -69,16 +68,19 @@ def animate(
     draw: Callable[[Figure, Any], object],
     frames: Sequence[Any],
     *,
+    background: Callable[[Figure], object],
     alt: str,
     caption: str,
     figsize: tuple[float, float] = (6.4, 3.6),
     fps: float = 8,
 ) -> Animation:
-    """Draw each frame on an empty figure, once for light and once for dark pages.
+    """Draw what stays once, and what moves for each frame; all of it for light and for dark pages.
 
     Args:
-        draw: called with the figure and an element of ``frames``.
+        draw: called with the figure and an element of ``frames``; adds lines, text or images to its axes, which are
+            taken off again before the next frame.
         frames: what tells the frames apart: times, steps, parameters.
+        background: called with the empty figure; makes the axes and draws what stays.
         alt: what the animation shows, for those who do not see it.
         caption: what to look for.
         figsize: width and height in inches.
@@ -91,7 +93,12 @@ def animate(
         This book.
 
     Example:
-        >>> len(animate(lambda figure, t: figure.subplots(), range(3), alt="axes", caption="Axes.").frames["dark"])
+        >>> def axes(figure):
+        ...     figure.subplots().set(xlim=(0, 2))
+        >>> def dot(figure, x):
+        ...     figure.axes[0].plot(x, 0, "o")
+        >>> animation = animate(dot, range(3), background=axes, alt="a dot", caption="It moves.")
+        >>> len(animation.frames["dark"])
         3
     """
     if not len(frames):
@@ -104,34 +111,45 @@ def animate(
     with mpl.rc_context():
         for theme in ("light", "dark"):
             style(dark=theme == "dark")
-            pictures[theme] = _frames(draw, frames, figsize)
+            pictures[theme] = _frames(draw, frames, background, figsize)
         style()
         four = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(4, len(frames)))]
         figure = Figure(figsize=(figsize[0] * len(four), figsize[1]))
         parts = figure.subfigures(1, len(four), squeeze=False)[0]
         for part, frame in zip(parts, four, strict=True):
+            background(part)
             draw(part, frame)
         strip = io.BytesIO()
         figure.savefig(strip, format="pdf", metadata={"CreationDate": None})
     return Animation(pictures, strip.getvalue(), alt=alt, caption=caption, fps=fps)
 
 
-def _frames(draw: Callable[[Figure, Any], object], frames: Sequence[Any], figsize: tuple[float, float]) -> list[bytes]:
-    """Each frame as a picture in 64 colours; the axes stay where the layout of the first frame puts them."""
+def _frames(
+    draw: Callable[[Figure, Any], object],
+    frames: Sequence[Any],
+    background: Callable[[Figure], object],
+    figsize: tuple[float, float],
+) -> list[bytes]:
+    """Each frame as a picture in 32 colours."""
+    figure = Figure(figsize=figsize, dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    background(figure)
+    canvas.draw()
+    still, settled = canvas.copy_from_bbox(figure.bbox), {id(artist) for artist in figure.findobj()}
+    limits = [(axes, axes.axis()) for axes in figure.axes]
     pictures: list[bytes] = []
-    positions: list[Bbox] = []
     for frame in frames:
-        figure = Figure(figsize=figsize, dpi=110)
-        figure.set_layout_engine("none" if positions else "constrained")
-        canvas = FigureCanvasAgg(figure)
         draw(figure, frame)
-        for axes, position in zip(figure.axes, positions, strict=False):
-            axes.set_position(position)
-        canvas.draw()
-        positions = positions or [axes.get_position() for axes in figure.axes]
-        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+        for axes, bounds in limits:
+            axes.axis(bounds)  # what moves must not move the axes
+        canvas.restore_region(still)
+        for axes in figure.axes:
+            for artist in [child for child in axes.get_children() if id(child) not in settled]:
+                axes.draw_artist(artist)
+                artist.remove()
         picture = io.BytesIO()
-        pixels.quantize(64, method=Image.Quantize.FASTOCTREE).save(picture, "png", optimize=True)
+        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+        pixels.quantize(32, method=Image.Quantize.FASTOCTREE).save(picture, "png", optimize=True)
         pictures.append(picture.getvalue())
     return pictures
 

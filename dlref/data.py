@@ -25,7 +25,10 @@ CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse"
 class Split(NamedTuple):
     """Images and labels, divided once and for all into training and test.
 
-    Images are float32 in [0, 1]; labels are int64, indices into ``classes``.
+    Attributes:
+        x_train, x_test: images, float32 in [0, 1].
+        y_train, y_test: labels, int64, indices into ``classes``.
+        classes: names of the classes.
 
     Source:
         This book: the split is part of a data set's definition.
@@ -43,7 +46,11 @@ class Split(NamedTuple):
 
 
 class Temperatures(NamedTuple):
-    """A daily series: dates (``datetime64[D]``) and temperatures in degrees Celsius (float64).
+    """A daily series.
+
+    Attributes:
+        date: ``datetime64[D]``.
+        celsius: degrees Celsius, float64.
 
     Source:
         See :func:`temperatures`.

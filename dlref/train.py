@@ -133,12 +133,8 @@ def fit(
             state.epoch += 1
             row = {"loss": mean}
             if valid is not None:
-                row |= {
-                    f"valid_{name}": value
-                    for name, value in evaluate(
-                        model, loss, valid, metrics=metrics, batch_size=batch_size, device=device
-                    ).items()
-                }
+                found = evaluate(model, loss, valid, metrics=metrics, batch_size=batch_size, device=device)
+                row |= {f"valid_{name}": value for name, value in found.items()}
             for name, value in row.items():
                 state.history.setdefault(name, []).append(value)
             if scheduler is not None:
@@ -192,9 +188,6 @@ def evaluate(
         loss, metrics, device: as in :func:`fit`.
         data: ``(inputs, targets)`` or a Dataset.
         batch_size: examples at a time.
-
-    Returns:
-        ``{"loss": ..., NAME: ...}``.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind, or the data empty or of unequal lengths.

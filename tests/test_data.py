@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from dlref import data
-from dlref.data import cifar10, digits, fashion_mnist, mnist_full, photograph, temperatures
+from dlref.data import Split, Temperatures, cifar10, digits, fashion_mnist, mnist_full, photograph, temperatures
 
 
 def test_digits_are_split_once_and_for_all():
     split = digits()
+    assert isinstance(split, Split)
     assert split.x_train.shape == (4000, 28, 28)
     assert split.x_test.shape == (1000, 28, 28)
     assert split.x_train.dtype == split.x_test.dtype == np.float32
@@ -85,6 +86,7 @@ def test_photographs(name):
 
 def test_temperatures_are_daily_and_measured():
     series = temperatures()
+    assert isinstance(series, Temperatures)
     assert series.date.dtype == np.dtype("datetime64[D]")
     assert (np.diff(series.date) == np.timedelta64(1, "D")).all()
     assert (str(series.date[0]), str(series.date[-1])) == ("2012-01-01", "2015-12-31")

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, TensorDataset
 
-from dlref.train import EarlyStopping, Snapshots, State, accuracy, evaluate, evaluating, fit, predict
+from dlref.train import EarlyStopping, History, Snapshots, State, accuracy, evaluate, evaluating, fit, predict
 
 X = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] * X[:, 1] > 0).long()
@@ -62,7 +62,7 @@ def test_is_the_loop_written_out(close):
 
 def test_history_of_validation_and_metrics(close):
     model = network()
-    history = trained(model, valid=(X[:30], Y[:30]), metrics={"accuracy": accuracy})
+    history: History = trained(model, valid=(X[:30], Y[:30]), metrics={"accuracy": accuracy})
     assert list(history) == ["loss", "valid_loss", "valid_accuracy"]
     assert [len(column) for column in history.values()] == [4, 4, 4]
     with torch.no_grad():

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from filelock import FileLock
+
 from tools import chapters, execute
 
 INPUTS = ("_config.yml", "_toc.yml", "constraints.txt", "CHANGELOG.md", "README.md")
@@ -25,7 +27,13 @@ def fingerprint(root: Path) -> str:
 
 
 def build(root: Path, builder: str = "html") -> int:
-    """Build, unless all is as it was; the exit status of a command line."""
+    """Build, unless all is as it was; the exit status of a command line. A second build waits for the first."""
+    (root / "_build").mkdir(exist_ok=True)
+    with FileLock(root / "_build" / ".lock"):
+        return _build(root, builder)
+
+
+def _build(root: Path, builder: str) -> int:
     before = fingerprint(root)
     stamp = root / "_build" / f"{builder}.stamp"
     index = root / "_build" / "html" / "index.html"

@@ -10,7 +10,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,25 +51,36 @@ def known(root: Path) -> dict[str, Run]:
     return {page: Run(**run) for page, run in json.loads(path.read_text()).items()} if path.exists() else {}
 
 
+@contextmanager
+def outputs(root: Path) -> Iterator[JupyterCacheBase]:
+    """The cache from which Sphinx takes the outputs."""
+    cache = get_cache(root / "_build" / ".jupyter_cache")
+    try:
+        yield cache
+    finally:
+        cache.db.dispose()
+
+
 def stale(root: Path) -> dict[str, str]:
     """Pages that must run, each with its new key."""
-    cache, done = get_cache(root / "_build" / ".jupyter_cache"), known(root)
-    package, environment = chapters.Package(root), chapters.versions()
+    done, package, environment = known(root), chapters.Package(root), chapters.versions()
     waiting = {}
-    for page in chapters.executable(root):
-        name = page.relative_to(root).with_suffix("").as_posix()
-        key = chapters.key(page, package, environment)
-        if name not in done or done[name].key != key or not _cached(cache, page):
-            waiting[name] = key
+    with outputs(root) as cache:
+        for page in chapters.executable(root):
+            name = page.relative_to(root).with_suffix("").as_posix()
+            key = chapters.key(page, package, environment)
+            if name not in done or done[name].key != key or not _cached(cache, page):
+                waiting[name] = key
     return waiting
 
 
 def execute(root: Path, jobs: int | None = None) -> list[str]:
     """Run what is out of date; return a message for each page that failed, naming file and cell."""
-    cache, done, waiting = get_cache(root / "_build" / ".jupyter_cache"), known(root), stale(root)
+    done, waiting = known(root), stale(root)
     jobs = jobs or os.cpu_count() or 1
     failures: list[str] = []
     with (
+        outputs(root) as cache,
         _environment(root),
         ThreadPoolExecutor(jobs) as pool,
         tqdm(total=len(waiting), unit="chapter", disable=not waiting) as bar,
@@ -88,6 +101,13 @@ def execute(root: Path, jobs: int | None = None) -> list[str]:
             bar.update()
     _table(root, done, waiting)
     return sorted(failures)
+
+
+def run(page: Path, root: Path) -> tuple[nbformat.NotebookNode, str | None]:
+    """Execute one page as for the book, whether it is out of date or not, and keep nothing."""
+    with _environment(root):
+        notebook, _, failure = _run(page)
+    return notebook, failure
 
 
 def _run(page: Path) -> tuple[nbformat.NotebookNode, float, str | None]:
@@ -117,7 +137,7 @@ def _where(notebook: nbformat.NotebookNode, lines: list[int]) -> tuple[int, int,
             continue
         number += 1
         if cell.get("execution_count") or cell.get("outputs"):
-            last, line = number, lines[index] + 1 if index < len(lines) else 0
+            last, line = number, lines[index] if index < len(lines) else 0
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 return number, line, f"{output.ename}: {output.evalue}"
@@ -135,6 +155,7 @@ class _environment:  # noqa: N801  used as a context
             "MKL_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONHASHSEED": "0",
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # whatever the caller's is
             "SOURCE_DATE_EPOCH": "0",
             "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",

@@ -1,10 +1,11 @@
 """Show a function beside its equation without its whole docstring, which stands on the page of the interface.
 
 A ``literalinclude`` with ``:pyobject:`` is the source itself, character by character, except that each docstring is cut
-after its first line.
+after its first line, and that notes to the linter and the type checker are left out.
 """
 
 import ast
+import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -36,7 +37,8 @@ def shorten(source: str) -> str:
     for number, line in enumerate(lines):
         if number < skip:
             continue
-        shown.append(line[indent:] + ('"""' if number in cuts else ""))
+        line = re.sub(r"  # (noqa|pyright|type|fmt): ?.*$", "", line[indent:])
+        shown.append(line + ('"""' if number in cuts else ""))
         skip = cuts.get(number, 0)
     return "\n".join(shown) + "\n"
 

@@ -14,15 +14,12 @@ __all__ = ["LogisticRegression", "Node", "binary_cross_entropy", "cost", "gradie
 
 
 def sigmoid(z: Float[np.ndarray, "*shape m"]) -> Float[np.ndarray, "*shape m"]:
-    r"""Logistic function, without overflow for any finite ``z``.
+    r"""Logistic function: the probability, from the log-odds; without overflow for any finite ``z``.
 
     .. math:: \sigma(z) = \frac{1}{1 + e^{-z}} = \frac{e^{z}}{1 + e^{z}}
 
     Args:
         z: log-odds, any shape with an axis.
-
-    Returns:
-        Probabilities.
 
     Raises:
         TypeError, ValueError: if ``z`` is no array of finite floats, or empty.
@@ -40,16 +37,13 @@ def sigmoid(z: Float[np.ndarray, "*shape m"]) -> Float[np.ndarray, "*shape m"]:
 
 
 def binary_cross_entropy(z: Float[np.ndarray, " m"], y: Num[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-    r"""Loss of each example, from the log-odds.
+    r"""Loss of each example in nats, from the log-odds; finite for every finite ``z``.
 
     .. math:: \mathcal{L}(a, y) = -y \log a - (1 - y) \log(1 - a) = \log(1 + e^{z}) - y z, \quad a = \sigma(z)
 
     Args:
         z: log-odds.
         y: labels, 0 or 1.
-
-    Returns:
-        Losses in nats; finite for every finite ``z``.
 
     Raises:
         TypeError, ValueError: if ``z`` is no array of finite floats, or ``y`` not as many zeros and ones.
@@ -105,7 +99,7 @@ def gradients(
     *,
     weight_decay: float = 0.0,
 ) -> tuple[Float[np.ndarray, " n"], float]:
-    r"""Gradient of :func:`cost` by the weights and by the bias, for all examples at once.
+    r"""``dw`` and ``db``: the gradient of :func:`cost` by weights and bias, for all examples at once.
 
     .. math::
 
@@ -114,9 +108,6 @@ def gradients(
     Args:
         X, y, w, b: examples (one a row), their labels (0 or 1), weights and bias.
         weight_decay: lambda, at least 0.
-
-    Returns:
-        ``dw`` and ``db``.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind, shape or range, or a label is not 0 or 1.

@@ -1,0 +1,50 @@
+# make book    an executed book at _build/html/index.html
+# make test    everything that is checked, the book included
+# make pdf     the book as one PDF (needs TeX)
+# make serve   a local server that rebuilds when a page changes
+# make lint    style and types
+# make mutants MODULE=dlref/optimization/momentum.py    plant faults, see which the tests notice
+# make bench   dlref against torch, as ratios
+# make clean   remove what was built
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: book test pdf serve lint mutants bench clean
+.DELETE_ON_ERROR:
+
+book: $(READY)
+	$(BIN)/python -m tools.build
+
+test: $(READY) lint
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+pdf: $(READY)
+	$(BIN)/python -m tools.build --builder pdflatex
+
+serve: $(READY)
+	$(BIN)/python -m tools.serve
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+mutants: $(READY)
+	$(BIN)/python -m tools.mutants $(MODULE)
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.run
+
+# Made once, and made anew when what it holds changes; a half-made one has no .ready and is made again.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "dlref needs Python 3.11 or newer: make PYTHON=python3.12")'
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $(READY)
+
+clean:
+	rm -rf _build $(VENV) mutants .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,335 @@
+"""The build: what runs again and what does not, what fails and how, on a small book; then the real one."""
+
+import gc
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+
+import pytest
+from bs4 import BeautifulSoup
+
+from tools import build, chapters, execute
+
+ROOT = chapters.ROOT
+
+
+# ------------------------------------------------------------------------------------------------ a small book
+
+HEAD = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n# {title}\n\n```{{code-cell}}\n{code}\n```\n"
+
+FILES = {
+    "_toc.yml": "format: jb-book\nroot: book/index\nchapters:\n  - file: book/one\n  - file: book/two\n",
+    "_config.yml": "title: Small\nonly_build_toc_files: true\nexecute:\n  execute_notebooks: cache\n",
+    "book/index.md": "# Small\n",
+    "book/one.md": HEAD.format(title="One", code="from dlref.part import first\nprint(first())"),
+    "book/two.md": HEAD.format(title="Two", code="import dlref.part.b as b\nprint(b.second())"),
+    "dlref/__init__.py": "",
+    "dlref/base.py": "def number():\n    return 1\n",
+    "dlref/other.py": "",
+    "dlref/part/__init__.py": "from dlref.part.a import *\nfrom dlref.part.b import *\n",
+    "dlref/part/a.py": "from dlref.base import number\n__all__ = ['first']\ndef first():\n    return 10 * number()\n",
+    "dlref/part/b.py": "__all__ = ['second']\ndef second():\n    return 2\n",
+}
+
+
+def write(root, **changes):
+    for name, content in (FILES | changes).items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+@pytest.fixture(autouse=True)
+def _event_loops():
+    """nbclient leaves the event loop of a thread to the garbage collector, which warns; let it do so here."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture
+def small(tmp_path):
+    root = tmp_path / "small book"
+    write(root)
+    return root
+
+
+def outputs(root):
+    """What each page printed, as the cache has it for Sphinx."""
+    printed = {}
+    with execute.outputs(root) as cache:
+        for page in chapters.executable(root):
+            _, notebook = cache.merge_match_into_notebook(chapters.read(page))
+            printed[page.stem] = "".join(o.text for c in notebook.cells if c.cell_type == "code" for o in c.outputs)
+    return printed
+
+
+def test_only_what_depends_on_a_change_runs_again(small):
+    assert set(execute.stale(small)) == {"book/one", "book/two"}
+    assert execute.execute(small) == []
+    assert outputs(small) == {"one": "10\n", "two": "2\n"}
+    assert execute.stale(small) == {}
+
+    write(small, **{"dlref/base.py": "def number():\n    return 7\n"})
+    assert set(execute.stale(small)) == {"book/one"}, "used by book/one two imports down, by book/two not at all"
+    assert execute.execute(small) == []
+    assert outputs(small) == {"one": "70\n", "two": "2\n"}, "the cells are the same, the outputs are not the old ones"
+
+    changed = {"dlref/base.py": "def number():\n    return 7\n", "dlref/part/b.py": FILES["dlref/part/b.py"] + "\n"}
+    write(small, **changed)
+    assert set(execute.stale(small)) == {"book/two"}, "book/one uses its part, but nothing of this module"
+    write(small, **changed, **{"dlref/other.py": "x = 1\n"})
+    assert set(execute.stale(small)) == {"book/two"}
+    execute.execute(small)
+    page = FILES["book/two.md"].replace("# Two", "# Two\n\nMore words.")
+    write(small, **changed, **{"dlref/other.py": "x = 1\n", "book/two.md": page})
+    assert execute.stale(small) == {}, "words are no cells"
+    write(small, **changed, **{"dlref/other.py": "x = 1\n", "book/two.md": page.replace("second()", "second() + 1")})
+    assert set(execute.stale(small)) == {"book/two"}
+
+
+def test_kernels_do_not_inherit_what_would_change_outputs(small, monkeypatch):
+    for name, value in (("MPLBACKEND", "agg"), ("OMP_NUM_THREADS", "7"), ("SOURCE_DATE_EPOCH", "5")):
+        monkeypatch.setenv(name, value)
+    names = "MPLBACKEND OMP_NUM_THREADS SOURCE_DATE_EPOCH"
+    code = f"import os\nprint(*(os.environ[n] for n in '{names}'.split()))"
+    write(small, **{"book/two.md": HEAD.format(title="Two", code=code)})
+    assert execute.execute(small) == []
+    assert outputs(small)["two"] == "module://matplotlib_inline.backend_inline 1 0\n"
+    assert os.environ["MPLBACKEND"] == "agg", "and the caller's environment is as it was"
+
+
+def test_other_versions_run_everything_again(small, monkeypatch):
+    execute.execute(small)
+    monkeypatch.setattr(chapters, "versions", lambda: "numpy==99")
+    assert set(execute.stale(small)) == {"book/one", "book/two"}
+
+
+def test_lost_outputs_are_made_again(small):
+    execute.execute(small)
+    shutil.rmtree(small / "_build" / ".jupyter_cache")
+    assert set(execute.stale(small)) == {"book/one", "book/two"}
+
+
+BROKEN = FILES["book/two.md"] + "\nText.\n\n```{code-cell}\nx = 1\n1 / 0\n```\n"
+
+
+def test_a_page_that_raises_fails_again_and_again_and_names_the_cell(small):
+    write(small, **{"book/two.md": BROKEN})
+    for _ in range(2):
+        (message,) = execute.execute(small)
+        assert message.startswith(f"{small / 'book' / 'two.md'}:16: code cell 2 failed: ZeroDivisionError: division by")
+        assert set(execute.known(small)) == {"book/one"}, "the other page's outputs are kept"
+    write(small)
+    assert execute.execute(small) == []
+
+
+def test_a_kernel_that_dies_is_a_failure_of_its_page_alone(small):
+    write(small, **{"book/two.md": HEAD.format(title="Two", code="import os\nos._exit(3)")})
+    (message,) = execute.execute(small)
+    assert f"{small / 'book' / 'two.md'}:" in message
+    assert "failed" in message
+    assert set(execute.known(small)) == {"book/one"}
+
+
+def test_the_command_fails_twice_and_then_succeeds_and_then_does_nothing(small):
+    """What make book calls, with Sphinx behind it."""
+    write(small, **{"book/two.md": BROKEN})
+    command = [sys.executable, "-m", "tools.build", str(small)]
+    for _ in range(2):
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ran.returncode == 1
+        assert "two.md:16: code cell 2 failed: ZeroDivisionError" in ran.stderr
+        assert not (small / "_build" / "html").exists()
+    write(small)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    html = small / "_build" / "html" / "book"
+    assert "10" in BeautifulSoup((html / "one.html").read_text(), "html.parser").select_one(".cell_output").text
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0
+    assert ran.stdout == f"up to date: {small / '_build' / 'html' / 'index.html'}\n"
+
+
+def test_a_warning_fails_the_build(small):
+    write(small, **{"book/index.md": "# Small\n\n{ref}`nowhere`\n"})
+    command = [sys.executable, "-m", "tools.build", str(small)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "nowhere" in ran.stdout + ran.stderr
+    assert not (small / "_build" / "html.stamp").exists()
+
+
+def test_imports_are_found_in_every_form(small):
+    package = chapters.Package(small)
+    for code, used in {
+        "import dlref": {"dlref"},
+        "import dlref.base as q": {"dlref.base"},
+        "from dlref import base": {"dlref.base"},
+        "from dlref.part import second, first": {"dlref.part.a", "dlref.part.b"},
+        "from dlref.part import a": {"dlref.part.a"},
+        "from dlref.part.b import second": {"dlref.part.b"},
+        "import dlref.part": {"dlref.part", "dlref.part.a", "dlref.part.b"},
+        "from dlref.part import *": {"dlref.part", "dlref.part.a", "dlref.part.b"},
+        "def f():\n    from dlref.part import second": {"dlref.part.b"},
+        "import numpy, dlrefx": set(),
+    }.items():
+        assert package.imported(code) == used, code
+    assert package.closure(["dlref.part.a"]) == {"dlref.part.a", "dlref.base"}
+
+
+# ------------------------------------------------------------------------------------------------ the real book
+
+
+@pytest.fixture(scope="module")
+def html():
+    """The book as `make book` leaves it; a second run has nothing to do."""
+    command = [sys.executable, "-m", "tools.build"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.stdout.startswith("up to date: ")
+    return ROOT / "_build" / "html"
+
+
+def soup(path):
+    return BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
+
+
+def test_book_builds_without_a_warning(html):
+    assert (html / "index.html").exists()
+    for page in chapters.documents():
+        assert (html / page.relative_to(ROOT).with_suffix(".html")).exists()
+
+
+def test_every_equation_links_to_its_tests(html):
+    tests = soup(html / "book" / "reference" / "equations.html")
+    for page in chapters.documents():
+        labels = chapters.equations(page)
+        shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
+        links = [a["href"].split("#")[1] for a in shown.select("p.eq-held a")]
+        assert sorted(links) == sorted(f"held-{label}" for label in labels)
+        for label in labels:
+            assert shown.find(id=f"equation-{label}")
+            entry = tests.find(id=f"held-{label}")
+            assert entry, label
+            assert entry.a["href"].endswith(f"#equation-{label}")
+
+
+def test_errata_has_every_pitfall_with_a_link_that_works(html):
+    errata = soup(html / "book" / "reference" / "errata.html").select(".erratum")
+    count = sum(page.read_text().count("```{pitfall}") for page in chapters.documents())
+    assert len(errata) == count > 0
+    for entry in errata:
+        link = entry.select("a")[-1]["href"]
+        path, anchor = link.split("#")
+        target = soup((html / "book" / "reference" / path).resolve()).find(id=anchor)
+        assert target is not None
+        assert "pitfall" in target["class"]
+        assert re.sub("[’‘]", "'", entry.strong.text) in re.sub("[’‘]", "'", target.text)
+
+
+def test_every_figure_has_alternative_text_and_a_caption(html):
+    for page in chapters.executable():
+        shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
+        images = shown.select(".cell_output img")
+        assert images
+        for image in images:
+            assert len(image.get("alt", "").split()) >= 4, image
+            caption = image.find_parent("figure").figcaption
+            assert len(caption.text.split()) >= 5
+        light, dark = shown.select("img.dl-light"), shown.select("img.dl-dark")
+        assert len(light) == len(dark) > 0
+        for pair in zip(light, dark, strict=True):
+            bright, dim = (((html / page.relative_to(ROOT)).parent / i["src"]).resolve().read_text() for i in pair)
+            assert "#1f2328" not in dim
+            assert bright != dim or "#1f2328" not in bright
+
+
+def test_shown_source_is_the_source_with_its_docstrings_shortened(html):
+    page = soup(html / "book" / "neurons" / "logistic_regression.html")
+    blocks = [block.text for block in page.select("div.highlight pre")]
+    assert any(
+        block.startswith("def sigmoid(")
+        and "for any finite ``z``" in block
+        and "Source:" not in block
+        and "return np.where(z >= 0, 1, e) / (1 + e)" in block
+        for block in blocks
+    )
+
+
+def test_nothing_is_loaded_from_another_host(html):
+    for page in chapters.documents():
+        shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
+        for tag, attribute in (("script", "src"), ("link", "href"), ("img", "src")):
+            for element in shown.find_all(tag):
+                if tag == "link" and "stylesheet" not in element.get("rel", []):
+                    continue
+                assert not re.match(r"(https?:)?//", element.get(attribute, "")), element
+    assert (html / "_static" / "mathjax" / "tex-chtml.js").exists()
+    assert list((html / "_static" / "mathjax").rglob("*.woff"))
+
+
+def comparable(notebook):
+    """Every output that must be the same in two runs."""
+    kept = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "timing" not in cell.metadata.get("tags", []):
+            # a stream may arrive in one piece or in several
+            printed = "".join(output.text for output in cell.outputs if output.output_type == "stream")
+            shown = [dict(output.data) for output in cell.outputs if "data" in output]
+            kept.append(re.sub(r"0x[0-9a-f]{6,}", "0x", json.dumps([printed, shown], sort_keys=True)))
+    return kept
+
+
+@pytest.mark.parametrize("part", sorted({page.parent.name for page in chapters.executable()}))
+def test_a_second_run_shows_the_same(html, part):
+    """The first chapter of each part, executed again from nothing, against what the book shows."""
+    page = next(page for page in chapters.executable() if page.parent.name == part)
+    with execute.outputs(ROOT) as cache:
+        _, shown = cache.merge_match_into_notebook(chapters.read(page))
+    again, failure = execute.run(page, ROOT)
+    assert failure is None
+    assert comparable(again) == comparable(shown)
+
+
+def test_fingerprint_sees_every_input(small):
+    before = build.fingerprint(small)
+    for name in ("book/one.md", "_config.yml", "dlref/base.py"):
+        path = small / name
+        old = path.read_text()
+        path.write_text(old + "\n")
+        assert build.fingerprint(small) != before, name
+        path.write_text(old)
+    (small / "book" / "new.png").write_bytes(b"")
+    assert build.fingerprint(small) != before
+    (small / "book" / "new.png").unlink()
+    assert build.fingerprint(small) == before
+
+
+def test_marks_are_read_with_their_source(tmp_path):
+    (tmp_path / "tests" / "p").mkdir(parents=True)
+    code = 'import pytest\n\n\n@pytest.mark.verifies("eq-a", "eq-b")\n@pytest.mark.slow\ndef test_x():\n    pass\n'
+    (tmp_path / "tests" / "p" / "test_m.py").write_text(code)
+    held = chapters.verified(tmp_path)
+    assert set(held) == {"eq-a", "eq-b"}
+    (test,) = held["eq-a"]
+    assert (test.path, test.name, test.line) == ("tests/p/test_m.py", "test_x", 6)
+    assert test.source == code.split("\n\n\n")[1].rstrip()
+
+
+def test_short_docstrings():
+    sys.path.insert(0, str(ROOT / "book" / "_ext"))
+    try:
+        from short_docstrings import shorten
+    finally:
+        sys.path.pop(0)
+    source = '    def f(x):  # noqa: ARG001\n        """First.\n\n        More.\n        """\n        return 1\n'
+    assert shorten(source) == 'def f(x):\n    """First."""\n    return 1\n'
+    plain = 'class A:\n    """One line."""\n\n    def g(self):\n        return "text"  # kept\n'
+    assert shorten(plain) == plain

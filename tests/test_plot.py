@@ -1,0 +1,265 @@
+"""Mirrors dlref/plot.py and its parts (_style, _animation): what a picture says; how it looks is for eyes."""
+
+import base64
+import io
+import json
+import re
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+
+from dlref import plot
+
+
+@pytest.fixture(autouse=True)
+def _clean():
+    with mpl.rc_context():
+        plot.style()
+        yield
+    plt.close("all")
+
+
+def contrast(colour, paper):
+    """WCAG 2.1 contrast ratio of two colours."""
+
+    def luminance(c):
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(c)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(colour), luminance(paper)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_can_be_told_from_the_paper():
+    *lines, ink, _ = plot.COLOURS.items()
+    for light, dark in lines:
+        assert contrast(light, "#ffffff") >= 3
+        assert contrast(dark, "#121212") >= 3
+    assert contrast(ink[0], "#ffffff") >= 7
+    assert contrast(ink[1], "#121212") >= 7
+
+
+def simulate(colour, kind):
+    """What a dichromat sees (Viénot, Brettel & Mollon 1999), in linear RGB."""
+    linear = np.array([v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(colour)])
+    to_lms = np.array([[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]])
+    project = {
+        "protan": [[0, 2.02344, -2.52581], [0, 1, 0], [0, 0, 1]],
+        "deutan": [[1, 0, 0], [0.494207, 0, 1.24827], [0, 0, 1]],
+    }[kind]
+    return np.linalg.inv(to_lms) @ np.array(project) @ to_lms @ linear
+
+
+@pytest.mark.parametrize("kind", ["protan", "deutan"])
+@pytest.mark.parametrize("theme", [0, 1])
+def test_first_four_colours_differ_for_the_colour_blind(kind, theme):
+    seen = [simulate(pair[theme], kind) for pair in list(plot.COLOURS.items())[:4]]
+    for i in range(4):
+        for j in range(i):
+            assert np.linalg.norm(seen[i] - seen[j]) > 0.08, (i, j)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_style_uses_the_pairs_and_leaves_the_paper_clear(dark):
+    plot.style(dark=dark)
+    colours = list(plot.COLOURS.values() if dark else plot.COLOURS)
+    assert [c["color"] for c in mpl.rcParams["axes.prop_cycle"]] == colours[:6]
+    for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
+        assert mpl.rcParams[name] == colours[6]
+    assert mpl.rcParams["grid.color"] == colours[7]
+    for name in ("figure.facecolor", "axes.facecolor", "savefig.facecolor"):
+        assert mpl.rcParams[name] == "none"
+
+
+def test_the_same_figure_is_the_same_file(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    written = []
+    for _ in range(2):
+        ax = plot.loss_curves({"loss": [1.0, 0.5]})
+        file = io.StringIO()
+        ax.figure.savefig(file, format="svg")
+        written.append(file.getvalue())
+    assert written[0] == written[1]
+    assert "#0072b2" in written[0].lower()
+
+
+def test_loss_curves():
+    ax = plot.loss_curves({"loss": [1.0, 0.5, 0.25], "valid_loss": [2.0, 1.0]}, log=True)
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[1, 1], [2, 0.5], [3, 0.25]])
+    np.testing.assert_array_equal(ax.lines[1].get_xydata(), [[1, 2], [2, 1]])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["loss", "valid loss"]
+    assert (ax.get_xlabel(), ax.get_yscale()) == ("epoch", "log")
+    assert plot.loss_curves({"loss": [1.0]}, ax=ax) is ax
+    assert plot.loss_curves({"loss": [1.0]}).get_yscale() == "linear"
+
+
+def test_contour_path():
+    path = np.array([[0.0, 1.0], [0.5, 0.5], [0.25, 0.0]])
+    ax = plot.contour_path(lambda x, y: x + 2 * y, {"a": path}, xlim=(0.0, 1.0), ylim=(0.0, 3.0), levels=[1.0, 5.0])
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), path)
+    np.testing.assert_array_equal(ax.lines[1].get_xydata(), path[-1:])
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0, 1), (0, 3))
+    contours = next(c for c in ax.collections if hasattr(c, "levels"))
+    assert list(contours.levels) == [1, 5]
+    for vertices in contours.get_paths()[0].to_polygons(closed_only=False):
+        np.testing.assert_allclose(vertices[:, 0] + 2 * vertices[:, 1], 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4, 6, 3)])
+def test_image_grid(shape):
+    images = np.random.default_rng(0).random(shape)
+    figure = plot.image_grid(images, list("abcde"), columns=3)
+    shown = [ax for ax in figure.axes if ax.images]
+    assert len(figure.axes) == 6
+    assert len(shown) == 5
+    for ax, image, title in zip(shown, images, "abcde", strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), image)
+        assert ax.get_title() == title
+    assert len(plot.image_grid(images).axes) == 5
+
+
+def test_image_grid_with_one_scale_about_zero():
+    figure = plot.image_grid(np.array([[[-3.0]], [[1.0]]]), symmetric=True)
+    assert [ax.images[0].get_clim() for ax in figure.axes] == [(-3, 3), (-3, 3)]
+    assert plot.image_grid(np.array([[[-3.0, 1.0]]])).axes[0].images[0].get_clim() == (-3, 1)
+
+
+def test_confusion_matrix_shades_mistakes_alone():
+    ax = plot.confusion_matrix(np.array([[30, 2, 0], [0, 20, 5], [1, 0, 10]]), ["a", "b", "c"])
+    assert sorted(t.get_text() for t in ax.texts) == ["1", "10", "2", "20", "30", "5"]
+    where = {t.get_text(): t.get_position() for t in ax.texts}
+    assert where["5"] == (2, 1), "row: true class, column: predicted"
+    shade = ax.images[0].get_array()
+    assert shade.mask.tolist() == [[True, False, True], [True, True, False], [False, True, True]]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b", "c"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
+    perfect = plot.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], ax=ax)
+    assert perfect is ax
+
+
+def test_decision_boundary():
+    X = np.array([[0.0, 0.0], [1.0, 2.0], [0.2, 0.1]])
+    ax = plot.decision_boundary(lambda x: x[:, 0], X, np.array([0, 1, 0]), threshold=0.6)
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), X[[0, 2]])
+    np.testing.assert_array_equal(ax.lines[1].get_xydata(), X[[1]])
+    line = next(c for c in ax.collections if list(getattr(c, "levels", [])) == [0.6])
+    np.testing.assert_allclose(np.concatenate(line.get_paths()[0].to_polygons(closed_only=False))[:, 0], 0.6)
+
+
+def test_layer_histograms_share_one_scale():
+    figure = plot.layer_histograms({"1": np.zeros((2, 3)), "2": np.array([-1.0, 2.0])}, bins=3)
+    assert [ax.get_title() for ax in figure.axes] == ["1", "2"]
+    for ax, heights in zip(figure.axes, ([0, 1, 0], [0.5, 0, 0.5]), strict=True):
+        assert [p.get_height() for p in ax.patches] == heights
+        assert (ax.patches[0].get_x(), ax.patches[-1].get_x() + 1) == (-1, 2)
+
+
+def background(figure):
+    figure.subplots().set(xlim=(0, 10), ylim=(0, 1))
+
+
+def dot(figure, x):
+    figure.axes[0].plot(x, 0.5, "o", color="C1", markersize=20)
+
+
+def pictures(animation, theme):
+    return [np.asarray(Image.open(io.BytesIO(frame)).convert("RGBA")).astype(int) for frame in animation.frames[theme]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_animation_moves_what_moves_and_keeps_what_stays(theme):
+    animation = plot.animate(dot, [2, 5, 8], background=background, alt="a dot", caption="It moves.")
+    assert isinstance(animation, plot.Animation)
+    colour = np.array(to_rgb("#d55e00" if theme == "light" else "#ff9a4d")) * 255
+    centres = []
+    for picture in pictures(animation, theme):
+        is_dot = (np.abs(picture[..., :3] - colour).max(-1) < 30) & (picture[..., 3] > 200)
+        centres.append(np.argwhere(is_dot).mean(0))
+    rows, columns = np.array(centres).T
+    assert np.ptp(rows) < 2
+    assert columns[1] - columns[0] == pytest.approx(columns[2] - columns[1], abs=2)
+    assert columns[1] - columns[0] > 100
+    corner = [picture[:, :60] for picture in pictures(animation, theme)]
+    np.testing.assert_allclose(corner[0], corner[2], atol=40)
+    assert to_hex(mpl.rcParams["text.color"]) == "#1f2328", "the style is as it was"
+
+
+def test_animation_on_a_page_and_in_print():
+    animation = plot.animate(dot, range(6), background=background, alt='a "dot"', caption="1 < 2", fps=4.0)
+    bundle = animation._repr_mimebundle_()
+    page = bundle["text/html"]
+    assert 'alt="a &quot;dot&quot;"' in page
+    assert "<figcaption>1 &lt; 2</figcaption>" in page
+    assert "}, 250);" in page
+    assert "prefers-reduced-motion: reduce" in page
+    frames = json.loads(re.search(r"const frames = (\{.*\});", page)[1])
+    assert {theme: len(urls) for theme, urls in frames.items()} == {"light": 6, "dark": 6}
+    first = base64.b64decode(frames["light"][0].split(",")[1])
+    assert first == animation.frames["light"][0]
+    assert 'max="5"' in page
+    assert not re.search(r"https?://", page)
+    assert base64.b64decode(bundle["application/pdf"]).startswith(b"%PDF")
+    again = plot.animate(dot, range(6), background=background, alt='a "dot"', caption="1 < 2", fps=4.0)
+    assert again._repr_mimebundle_()["text/html"] == page, "two builds, one page"
+
+
+def test_animation_strip_has_the_first_the_last_and_two_between(monkeypatch):
+    drawn = []
+    real = Figure.subfigures
+    monkeypatch.setattr(Figure, "subfigures", lambda self, *a, **k: drawn.clear() or real(self, *a, **k))
+
+    def draw(figure, frame):
+        drawn.append(frame)
+
+    plot.animate(draw, range(10), background=background, alt="a", caption="c")
+    assert drawn == [0, 3, 6, 9]
+    plot.animate(draw, [1, 2], background=background, alt="a", caption="c")
+    assert drawn == [1, 2]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plot.loss_curves({}), "history must have a column with a value, got {} (dict)"),
+        (lambda: plot.loss_curves({"loss": []}), "history must have a column with a value, got {'loss': []} (dict)"),
+        (
+            lambda: plot.contour_path(max, {"a": np.zeros((2, 3))}, xlim=(0, 1), ylim=(0, 1)),
+            "paths['a'] must have shape (T, D=2), got float64 array of shape (2, 3)",
+        ),
+        (
+            lambda: plot.image_grid(np.zeros((2, 3))),
+            "images must have shape (N, H, W) or (N, H, W, 3), got float64 array",
+        ),
+        (lambda: plot.image_grid(np.zeros((1, 2, 3, 4))), "images must have shape (N, H, W) or (N, H, W, 3), got"),
+        (lambda: plot.image_grid(np.zeros((0, 2, 3))), "images must have shape (N, H, W) or (N, H, W, 3), got"),
+        (lambda: plot.image_grid(np.zeros((2, 2, 3)), ["a"]), "titles must be as many as images, 2, got 1"),
+        (lambda: plot.image_grid(np.zeros((2, 2, 3)), columns=0), "columns must be an integer >= 1, got 0"),
+        (lambda: plot.confusion_matrix(np.eye(3, dtype=int), ["a"]), "matrix must be 1 x 1, got int64 array of shape"),
+        (lambda: plot.decision_boundary(max, np.zeros((2, 3)), np.array([0, 1])), "X must have shape (m, n=2), got"),
+        (lambda: plot.decision_boundary(max, np.zeros((2, 2)), np.array([0, 2])), "y must hold only 0 and 1, got 2"),
+        (lambda: plot.layer_histograms({}), "values must hold a layer with values, got {} (dict)"),
+        (lambda: plot.layer_histograms({"1": np.zeros(0)}), "values must hold a layer with values, got {'1': array("),
+        (lambda: plot.animate(dot, [], background=background, alt="a", caption="c"), "frames must not be empty"),
+        (
+            lambda: plot.animate(dot, [1], background=background, alt=" ", caption="c"),
+            "alt must say something, got ' '",
+        ),
+        (
+            lambda: plot.animate(dot, [1], background=background, alt="a", caption=""),
+            "caption must say something, got ''",
+        ),
+        (
+            lambda: plot.animate(dot, [1], background=background, alt="a", caption="c", fps=0),
+            "fps must be a number in (0, inf), got 0.0",
+        ),
+    ],
+)
+def test_bad_input_names_the_offender(call, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        call()
