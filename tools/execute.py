@@ -4,6 +4,7 @@ A page is out of date when its cells, a module of dlref that they use (all the w
 it last ran without an error. A page that failed has no outputs, so it runs again the next time.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -20,14 +21,14 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.cache.main import JupyterCacheBase
-from jupyter_cache.executors.utils import single_nb_execution
+from nbclient import NotebookClient
 from tqdm import tqdm
-from traitlets.config import Config
 
 from tools import chapters
 
-# a kernel here serves one page on this machine and need not warn that its local port is not encrypted
-QUIET = Config({"NotebookClient": {"extra_arguments": ["--IPKernelApp.log_level=40"]}})
+# A kernel here serves one page on this machine and need not warn that its local port is not encrypted; times would
+# enter the metadata of the cells, by which the cache finds a notebook.
+OPTIONS = {"extra_arguments": ["--IPKernelApp.log_level=40"], "record_timing": False}
 TIMEOUT = 600  # seconds a cell may take; a chapter is meant to take 20
 
 
@@ -118,8 +119,9 @@ def _run(page: Path) -> tuple[nbformat.NotebookNode, float, str | None]:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            result = single_nb_execution(notebook, cwd=folder, timeout=TIMEOUT, allow_errors=False, config=QUIET)
-            error = result.err
+            client = NotebookClient(notebook, timeout=TIMEOUT, resources={"metadata": {"path": folder}}, **OPTIONS)
+            asyncio.run(client.async_execute())
+            error = None
         except Exception as crash:  # noqa: BLE001  a kernel that dies must not take the other chapters with it
             error = crash
     seconds = time.perf_counter() - start

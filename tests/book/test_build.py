@@ -1,13 +1,11 @@
 """The build: what runs again and what does not, what fails and how, on a small book; then the real one."""
 
-import gc
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import warnings
 
 import pytest
 from bs4 import BeautifulSoup
@@ -41,15 +39,6 @@ def write(root, **changes):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-
-
-@pytest.fixture(autouse=True)
-def _event_loops():
-    """nbclient leaves the event loop of a thread to the garbage collector, which warns; let it do so here."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture
