@@ -231,6 +231,11 @@ def test_ewma_is_the_weighted_sum(beta, close):
         close(corrected[..., t - 1], x[..., :t] @ weights / weights.sum(), atol=1e-11)
 
 
+def test_ewma_of_one_value_and_on_another_device(close):
+    close(ewma(torch.tensor([3.0]), 0.9), torch.tensor([3.0]))
+    assert ewma(torch.ones(2, 3, device="meta"), 0.9).device.type == "meta"
+
+
 @pytest.mark.verifies("eq-bias-correction")
 @given(st.floats(0, 0.999), st.floats(-100, 100))
 def test_ewma_of_a_constant(beta, c):
