@@ -130,7 +130,7 @@ def _frames(
     background: Callable[[Figure], object],
     figsize: tuple[float, float],
 ) -> list[bytes]:
-    """Each frame as a picture in 32 colours."""
+    """Each frame as a picture in 64 colours."""
     figure = Figure(figsize=figsize, dpi=100)
     canvas = FigureCanvasAgg(figure)
     background(figure)
@@ -149,7 +149,7 @@ def _frames(
                 artist.remove()
         picture = io.BytesIO()
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba()))
-        pixels.quantize(32, method=Image.Quantize.FASTOCTREE).save(picture, "png", optimize=True)
+        pixels.quantize(64, method=Image.Quantize.FASTOCTREE).save(picture, "png", optimize=True)
         pictures.append(picture.getvalue())
     return pictures
 
@@ -158,7 +158,7 @@ _PLAYER = Template("""\
 <figure class="dl-animation" id="$name">
 <img src="$first" alt="$alt">
 <div class="dl-controls">
-<button type="button" aria-label="Play">&#9654;</button>
+<button type="button">Play</button>
 <input type="range" min="0" max="$last" value="0" aria-label="Frame">
 </div>
 <figcaption>$caption</figcaption>
@@ -175,12 +175,10 @@ _PLAYER = Template("""\
   const stop = () => {
     clearInterval(timer);
     timer = null;
-    button.textContent = "\\u25b6";
-    button.setAttribute("aria-label", "Play");
+    button.textContent = "Play";
   };
   const play = () => {
-    button.textContent = "\\u23f8";
-    button.setAttribute("aria-label", "Pause");
+    button.textContent = "Pause";
     timer = setInterval(() => {
       slider.value = (Number(slider.value) + 1) % (Number(slider.max) + 1);
       show();

@@ -62,14 +62,17 @@ def mark(app: Sphinx, doctree: nodes.document, page: str) -> None:
 def _sections(app: Sphinx, page: str) -> list[nodes.Node]:
     domain = app.env.get_domain("math")
     assert isinstance(domain, MathDomain)
-    found: list[nodes.Node] = []
-    for label, tests in sorted(app.dl_held.items()):  # type: ignore[attr-defined]
-        where = domain.equations.get(label)
-        if where is None:
+    numbered = []
+    for label, tests in app.dl_held.items():  # type: ignore[attr-defined]
+        if label not in domain.equations:
             logger.warning("%s::%s verifies %s, which no page defines", tests[0].path, tests[0].name, label)
             continue
-        document, number = where
-        name = f"{app.env.titles[document].astext()}, equation ({number})"
+        document = domain.equations[label][0]
+        number = app.env.toc_fignumbers[document]["displaymath"][f"equation-{label}"]
+        numbered.append((number, label, document, tests))
+    found: list[nodes.Node] = []
+    for number, label, document, tests in sorted(numbered):
+        name = f"{app.env.titles[document].astext()}, equation ({'.'.join(map(str, number))})"
         link = make_refnode(app.builder, page, document, f"equation-{label}", nodes.Text(name))
         found.append(nodes.paragraph("", "", nodes.strong("", "", link), ids=[f"held-{label}"]))
         for test in tests:

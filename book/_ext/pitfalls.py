@@ -61,7 +61,9 @@ def forget(_: Sphinx, env: BuildEnvironment, page: str) -> None:
 
 
 def list_is_outdated(_: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Some page was read, so the lists are written anew."""
+    """Some page was read, so the lists are written anew; what they take over may have mathematics."""
+    for page in _listing(env):
+        env.get_domain("math").data["has_equations"][page] = True
     return sorted(_listing(env))
 
 

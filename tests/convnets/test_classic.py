@@ -4,6 +4,8 @@ import re
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
@@ -109,6 +111,17 @@ def test_one_batch_overfits():
         optimizer.step()
     assert loss.item() < 0.01
     assert (model(x).argmax(1) == y).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+@given(st.lists(st.integers(1, 3) | st.just(28), min_size=0, max_size=5))
+def test_any_input_but_28_by_28_in_one_channel_is_refused(shape):
+    x = torch.zeros(shape)
+    if len(shape) == 4 and shape[1:] == [1, 28, 28]:
+        assert lenet5()(x).shape == (shape[0], 10)
+    else:
+        with pytest.raises(ValueError, match=r"^x must have shape \(B, C=1, H=28, W=28\), got torch.float32 tensor of"):
+            lenet5()(x)
 
 
 @pytest.mark.usefixtures("unchecked")

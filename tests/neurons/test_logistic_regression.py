@@ -313,6 +313,29 @@ def test_bad_input_names_the_offender(case):
 
 
 @pytest.mark.usefixtures("unchecked")
+@given(arrays(np.float64, 5, elements=st.floats(-2, 2) | st.just(np.nan) | st.sampled_from([0.0, 1.0])))
+def test_any_label_other_than_0_and_1_is_refused(y):
+    z = np.zeros(5)
+    wrong = [v for v in y if v not in (0, 1)]
+    if wrong:
+        with pytest.raises(ValueError, match=f"^y must hold only 0 and 1, got {re.escape(str(np.float64(wrong[0])))}"):
+            binary_cross_entropy(z, y)
+    else:
+        np.testing.assert_allclose(binary_cross_entropy(z, y), np.log(2))
+
+
+@pytest.mark.usefixtures("unchecked")
+@given(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
+def test_shapes_that_do_not_belong_together_are_refused(m, n, labels, weights):
+    arguments = np.ones((m, n)), np.ones(labels), np.ones(weights), 0.0
+    if m and n and labels == m and weights == n:
+        assert gradients(*arguments)[0].shape == (n,)
+    else:
+        with pytest.raises(ValueError, match=r"^(X|y|w) must "):
+            gradients(*arguments)
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_bad_hyperparameters_name_the_offender():
     for kwargs, error, message in [
         ({"weight_decay": -1}, ValueError, "weight_decay must be a number in [0, inf), got -1.0"),

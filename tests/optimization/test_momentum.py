@@ -232,7 +232,7 @@ def test_ewma_is_the_weighted_sum(beta, close):
 
 
 def test_ewma_of_one_value_and_on_another_device(close):
-    close(ewma(torch.tensor([3.0]), 0.9), torch.tensor([3.0]))
+    close(ewma(torch.tensor([3.0]), 0.9), torch.tensor([3.0]), rtol=1e-6)
     assert ewma(torch.ones(2, 3, device="meta"), 0.9).device.type == "meta"
 
 
@@ -286,6 +286,20 @@ def test_bad_hyperparameters_name_the_offender(kind, case):
         kind([nn.Parameter(THETA)], **kwargs)
     with pytest.raises(error, match="^" + re.escape(message) + "$"):
         kind([{"params": [nn.Parameter(THETA)], **kwargs}])
+
+
+RANGES = {"lr": (0, np.inf), "momentum": (0, 1), "weight_decay": (0, np.inf)}
+
+
+@pytest.mark.usefixtures("unchecked")
+@given(st.sampled_from(sorted(RANGES)), st.floats())
+def test_any_impossible_hyperparameter_is_refused_and_any_possible_one_taken(name, value):
+    low, high = RANGES[name]
+    if low <= value < high:
+        assert Momentum([nn.Parameter(THETA)], **{name: value}).param_groups[0][name] == value
+    else:
+        with pytest.raises(ValueError, match=rf"^{name} must be a number in \[0, \w+\), got {re.escape(str(value))}$"):
+            Momentum([nn.Parameter(THETA)], **{name: value})
 
 
 @pytest.mark.usefixtures("unchecked")

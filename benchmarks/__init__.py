@@ -1,0 +1,1 @@
+"""Speed of dlref beside torch's own operations."""

@@ -1,0 +1,108 @@
+"""Time dlref against torch's own operation in one run, alternately, and print the median of the ratios.
+
+Machines are noisy, so only ratios are printed: each pair is timed back to back, many times; a slow moment hits both.
+"""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dlref.convnets import lenet5
+from dlref.optimization import Momentum, Nesterov
+
+Pair = tuple[Callable[[], object], Callable[[], object]]
+
+
+def optimizers(size: int) -> dict[str, Pair]:
+    """A step on `size` parameters in 20 tensors, gradients in place."""
+
+    def stepper(make: Callable) -> Callable[[], object]:
+        parameters = [nn.Parameter(torch.randn(size // 20)) for _ in range(20)]
+        for p in parameters:
+            p.grad = torch.randn_like(p)
+        optimizer = make(parameters)
+        optimizer.step()  # makes the state
+        return optimizer.step
+
+    sgd = torch.optim.SGD
+    decay = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4}
+    return {
+        f"Momentum step, {size:.0e} parameters": (
+            stepper(lambda p: Momentum(p, lr=1e-3, momentum=0.9)),
+            stepper(lambda p: sgd(p, lr=1e-3, momentum=0.9)),
+        ),
+        f"Momentum step with weight decay, {size:.0e} parameters": (
+            stepper(lambda p: Momentum(p, **decay)),
+            stepper(lambda p: sgd(p, **decay)),
+        ),
+        f"Nesterov step, {size:.0e} parameters": (
+            stepper(lambda p: Nesterov(p, lr=1e-3, momentum=0.9)),
+            stepper(lambda p: sgd(p, lr=1e-3, momentum=0.9, nesterov=True)),
+        ),
+    }
+
+
+def lenet() -> dict[str, Pair]:
+    """LeNet-5 against the same layers in one plain nn.Sequential: what dlref's class adds."""
+    ours = lenet5()
+    plain = nn.Sequential(*ours.features, nn.Flatten(), *ours.classifier)
+    x, y = torch.randn(64, 1, 28, 28), torch.randint(10, (64,))
+
+    def forward(model: nn.Module) -> Callable[[], object]:
+        def run() -> object:
+            with torch.no_grad():
+                return model(x)
+
+        return run
+
+    def backward(model: nn.Module) -> Callable[[], object]:
+        def run() -> object:
+            return F.cross_entropy(model(x), y).backward()
+
+        return run
+
+    return {
+        "LeNet-5 forward, batch 64": (forward(ours), forward(plain)),
+        "LeNet-5 forward and backward, batch 64": (backward(ours), backward(plain)),
+    }
+
+
+def ratio(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[float, float, float]:
+    """Median and quartiles of ours over theirs, timed alternately."""
+    ratios = []
+    for i in range(repeats + 3):
+        times = []
+        for function in (ours, theirs) if i % 2 else (theirs, ours):
+            start = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - start)
+        if i >= 3:  # the first few warm up
+            ratios.append(times[0] / times[1] if i % 2 else times[1] / times[0])
+    low, median, high = statistics.quantiles(ratios, n=4)
+    return median, low, high
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=10_000_000, help="parameters of the optimisers' model")
+    parser.add_argument("--repeats", type=int, default=30)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    pairs = optimizers(options.size) | lenet()
+    width = max(map(len, pairs))
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
+    print(f"{'operation':<{width}}  dlref / torch  quartiles")
+    for name, pair in pairs.items():
+        median, low, high = ratio(*pair, repeats=options.repeats)
+        print(f"{name:<{width}}  {median:>13.2f}  {low:.2f} ... {high:.2f}")
+
+
+if __name__ == "__main__":
+    main()
