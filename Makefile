@@ -4,6 +4,7 @@
 # make serve   a local server that rebuilds when a page changes
 # make lint    style and types
 # make mutants MODULE=dlref/optimization/momentum.py    plant faults, see which the tests notice
+#              AGAIN=1 plants only those that went unnoticed the last time
 # make bench   dlref against torch, as ratios
 # make clean   remove what was built
 
@@ -33,7 +34,7 @@ lint: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 mutants: $(READY)
-	$(BIN)/python -m tools.mutants $(MODULE)
+	$(BIN)/python -m tools.mutants $(if $(AGAIN),--again) $(MODULE)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.run

@@ -3,7 +3,9 @@
 A fault that no test notices is *surviving*, unless tests/mutants.yml says why it is no fault at all (*equivalent*).
 """
 
+import argparse
 import ast
+import hashlib
 import json
 import os
 import shutil
@@ -44,8 +46,20 @@ def tests_of(module: str) -> str:
     raise SystemExit(f"no test file for {module}: neither {mirror} nor one whose docstring names {path.stem}")
 
 
-def plant(module: str) -> dict[str, object]:
-    """Run mutmut on a copy of the working tree; how many faults, how many were noticed, and what the others change."""
+def plant(module: str, before: dict | None = None) -> dict:
+    """Run mutmut on a copy of the working tree; how many faults there are, and what those change that go unnoticed.
+
+    With the result of an earlier run on the same module, only what went unnoticed then is planted again: tests have
+    been added since, and what they noticed before they still do.
+    """
+    digest = hashlib.sha256((ROOT / module).read_bytes()).hexdigest()
+    names = []
+    if before is not None:
+        if before.get("module") != digest:
+            raise SystemExit(f"{module} has changed since its last run: run it whole")
+        names = [fault["name"] for fault in before["unnoticed"]]
+        if not names:
+            return before
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _copy(folder)
@@ -56,9 +70,9 @@ def plant(module: str) -> dict[str, object]:
         (folder / "pyproject.toml").write_text(settings, encoding="utf8")
         mutmut = [sys.executable, "-m", "mutmut"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAXTYPING_DISABLE": "1"}
-        subprocess.run([*mutmut, "run"], cwd=folder, env=environment, check=True)
+        subprocess.run([*mutmut, "run", *names], cwd=folder, env=environment, check=True)
         meta = json.loads((folder / "mutants" / f"{module}.meta").read_text(encoding="utf8"))
-        codes = meta["exit_code_by_key"]
+        codes = {key: code for key, code in meta["exit_code_by_key"].items() if not names or key in names}
         status = {key: "not run" if code is None else status_by_exit_code[code] for key, code in codes.items()}
         unknown = sorted(key for key, state in status.items() if state in ("not run", "suspicious", "segfault"))
         if unknown:
@@ -69,8 +83,9 @@ def plant(module: str) -> dict[str, object]:
                 shown = subprocess.run(
                     [*mutmut, "show", key], cwd=folder, env=environment, check=True, capture_output=True, text=True
                 ).stdout
-                survivors.append({"in": key.split(".x")[-1].split("__mutmut")[0].strip("_ǁ"), **_change(shown)})
-        return {"mutants": len(status), "unnoticed": survivors}
+                survivors.append({"name": key, **_change(shown)})
+        planted = len(status) if before is None else before["mutants"]
+        return {"module": digest, "mutants": planted, "unnoticed": survivors}
 
 
 def _copy(folder: Path) -> None:
@@ -126,13 +141,13 @@ def table(results: dict[str, dict], reasons: dict[str, list[dict[str, str]]]) ->
     return "\n".join(lines + notes) + "\n"
 
 
-def main(modules: list[str]) -> None:
+def main(modules: list[str], *, again: bool) -> None:
     """Run the named modules, all of dlref by default, and write the table."""
     if not modules:
         modules = [p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "dlref").rglob("*.py")) if p.stem[:2] != "__"]
     results = json.loads(RESULTS.read_text(encoding="utf8")) if RESULTS.exists() else {}
     for module in modules:
-        results[module] = plant(module)
+        results[module] = plant(module, results.get(module) if again else None)
         RESULTS.write_text(
             json.dumps(dict(sorted(results.items())), indent=1, ensure_ascii=False) + "\n", encoding="utf8"
         )
@@ -147,4 +162,8 @@ def write_table() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", help="paths such as dlref/train.py; by default all of dlref")
+    parser.add_argument("--again", action="store_true", help="plant only what went unnoticed the last time")
+    options = parser.parse_args()
+    main(options.modules, again=options.again)

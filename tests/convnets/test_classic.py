@@ -64,6 +64,13 @@ def test_table_counts_groups_strides_and_oblong_kernels():
     assert row == Layer("", "Linear", (7, 3), 15, 7 * 15)
 
 
+def test_table_of_a_network_without_parameters_and_of_one_in_float64():
+    assert layer_table(nn.ReLU(), (3, 2)) == [Layer("", "ReLU", (3, 2), 0, 0)]
+    (row,) = layer_table(nn.Conv2d(4, 6, 1, groups=2).double(), (4, 2, 2))
+    assert row.multiplications == 6 * 4 * 2
+    assert type(row.multiplications) is int
+
+
 def test_table_needs_no_memory_on_meta_and_leaves_the_model_as_it_was():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(32, 3))
     model[2].eval()

@@ -199,6 +199,16 @@ def test_fit_ends_by_the_bias_alone():
     assert len(tight.costs) == 1, "at the start db is exactly -1/4"
 
 
+def test_costs_include_the_penalty_and_probabilities_the_bias(close):
+    X, y, _, _ = problem(12)
+    model = LogisticRegression(weight_decay=0.5, max_iter=3, tol=0.0).fit(X, y + 0)
+    shorter = LogisticRegression(weight_decay=0.5, max_iter=2, tol=0.0).fit(X, y)
+    close(model.costs[2], cost(X, y, shorter.weight, shorter.bias, weight_decay=0.5))
+    assert abs(model.bias) > 1e-3
+    close(model.predict_proba(X), 1 / (1 + np.exp(-(X @ model.weight + model.bias))))
+    assert model.predict(X).dtype.kind == "i"
+
+
 def test_predict_puts_one_half_in_class_one():
     model = LogisticRegression(max_iter=1, lr=1.0)
     model.fit(np.array([[1.0], [-1.0]]), np.array([1, 0]))
@@ -214,6 +224,7 @@ def test_defaults():
 @pytest.mark.verifies("eq-chain-rule")
 def test_graph_of_the_book(close):
     a, b, c = Node(5.0), Node(3.0), Node(2.0)
+    assert a.grad == 0.0
     J = 3.0 * (a + b * c)
     J.backward()
     assert (J.value, J.grad, a.grad, b.grad, c.grad) == (33.0, 1.0, 3.0, 6.0, 9.0)
