@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,10 @@ from filelock import FileLock
 from tools import chapters, execute
 
 INPUTS = ("_config.yml", "_toc.yml", "constraints.txt", "CHANGELOG.md", "README.md")
+TEX = (
+    "on Debian, apt-get install texlive-xetex texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended "
+    "texlive-plain-generic latexmk tex-gyre fonts-freefont-otf lmodern xindy; on macOS, MacTeX"
+)
 FOLDERS = ("book", "dlref", "tests", "tools")
 
 
@@ -36,10 +41,13 @@ def build(root: Path, builder: str = "html") -> int:
 def _build(root: Path, builder: str) -> int:
     before = fingerprint(root)
     stamp = root / "_build" / f"{builder}.stamp"
-    index = root / "_build" / "html" / "index.html"
+    index = root / "_build" / {"html": "html/index.html", "pdflatex": "latex/book.pdf"}[builder]
     if stamp.exists() and stamp.read_text() == before and index.exists():
         print(f"up to date: {index}")
         return 0
+    if builder == "pdflatex" and not (shutil.which("latexmk") and shutil.which("xelatex")):
+        print(f"make pdf needs TeX: {TEX}", file=sys.stderr)
+        return 1
     stamp.unlink(missing_ok=True)
     failures = execute.execute(root)
     if failures:
@@ -57,6 +65,6 @@ def _build(root: Path, builder: str) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", nargs="?", type=Path, default=chapters.ROOT)
-    parser.add_argument("--builder", default="html")
+    parser.add_argument("--builder", default="html", choices=["html", "pdflatex"])
     options = parser.parse_args()
     sys.exit(build(options.root.resolve(), options.builder))
