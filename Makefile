@@ -1,6 +1,6 @@
 # make book    an executed book at _build/html/index.html
 # make test    everything that is checked, the book included
-# make pdf     the book as one PDF (not finished: it stops at the bibliography)
+# make pdf     the book as one PDF at _build/book.pdf (needs TeX)
 # make serve   a local server that rebuilds when a page changes
 # make lint    style and types
 # make mutants MODULE=dlref/optimization/momentum.py    plant faults, see which the tests notice

@@ -41,7 +41,7 @@ def build(root: Path, builder: str = "html") -> int:
 def _build(root: Path, builder: str) -> int:
     before = fingerprint(root)
     stamp = root / "_build" / f"{builder}.stamp"
-    index = root / "_build" / {"html": "html/index.html", "pdflatex": "latex/book.pdf"}[builder]
+    index = root / "_build" / {"html": "html/index.html", "pdflatex": "book.pdf"}[builder]
     if stamp.exists() and stamp.read_text() == before and index.exists():
         print(f"up to date: {index}")
         return 0
@@ -55,8 +55,12 @@ def _build(root: Path, builder: str) -> int:
         return 1
     book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]  # sys.path begins with the root
     command = [*book, "build", str(root), "-W", "-n", "--keep-going", "-q"]
+    if builder == "pdflatex":  # in a folder of its own: pages read for HTML have figures for dark screens
+        command += ["--path-output", str(root / "_build" / "pdf")]
     status = subprocess.run([*command, "--builder", builder], cwd=root, check=False).returncode
     if status == 0:
+        if builder == "pdflatex":
+            shutil.copy2(root / "_build" / "pdf" / "_build" / "latex" / "book.pdf", index)
         stamp.write_text(before)
         print(f"built: {index}")
     return status

@@ -7,7 +7,7 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, new_document
 from sphinx.util.nodes import make_refnode
 
 
@@ -85,8 +85,11 @@ def fill_lists(app: Sphinx, doctree: nodes.document, page: str) -> None:
         holder = nodes.container("", *rows)
         for reference in list(holder.findall(pending_xref)):
             reference["refdoc"] = page
+        alone = new_document("")  # not the whole page: its transforms have run already and must not run twice
+        alone += holder
+        env.resolve_references(alone, page, app.builder)
+        alone.remove(holder)
         place.replace_self(holder)
-        env.resolve_references(doctree, page, app.builder)
 
 
 def visit(translator: nodes.NodeVisitor, node: pitfall) -> None:
