@@ -154,6 +154,16 @@ def test_a_warning_fails_the_build(small):
     assert not (small / "_build" / "html.stamp").exists()
 
 
+def test_pdf_without_tex_says_what_to_install_in_one_line(small, monkeypatch, capsys):
+    monkeypatch.setattr(build.shutil, "which", lambda _: None)
+    assert build.build(small, "pdflatex") == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("make pdf needs TeX: ")
+    assert "texlive-xetex" in said
+    assert execute.known(small) == {}, "nothing was run for it"
+
+
 def test_imports_are_found_in_every_form(small):
     package = chapters.Package(small)
     for code, used in {
