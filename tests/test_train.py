@@ -293,6 +293,7 @@ def test_checkpoint_of_something_else_is_refused(tmp_path):
         trained(wide, checkpoint=path)
 
 
+@pytest.mark.own_process
 def test_control_c_leaves_the_last_good_checkpoint(tmp_path):
     """A real signal to a real process in the middle of an epoch."""
     path = tmp_path / "run.pt"
@@ -381,6 +382,7 @@ torch.save({"history": history, "weights": model.state_dict()}, f"{sys.argv[1]}.
 """
 
 
+@pytest.mark.own_process
 def test_two_processes_find_the_losses_of_one(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
