@@ -32,6 +32,16 @@ def test_describe(value, text):
     assert _check.describe(value) == text
 
 
+def test_describe_of_something_with_a_shape_alone():
+    class Shaped:
+        shape = (2,)
+
+        def __repr__(self):
+            return "shaped"
+
+    assert _check.describe(Shaped()) == "shaped (Shaped)"
+
+
 @pytest.mark.parametrize("value", [3, np.int64(3), 7, 5])
 def test_integer_returns_int(value):
     got = _check.integer("n", value, 3, 7)
