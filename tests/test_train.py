@@ -220,7 +220,7 @@ def run_with_everything(path, epochs, interrupt=None):
     stopping, snapshots = EarlyStopping(50, monitor="loss"), Snapshots(range(1, 7))
     history = fit(
         model, loss, (X, Y), epochs=epochs, optimizer=optimizer, batch_size=16, checkpoint=path,
-        scheduler=torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9), callbacks=[stopping, snapshots],
+        scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 8), callbacks=[stopping, snapshots],
     )  # fmt: skip
     return history, weights(model), stopping.state_dict(), snapshots.weights, optimizer.state_dict()
 
@@ -228,7 +228,7 @@ def run_with_everything(path, epochs, interrupt=None):
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("power cut")])
 def test_resumes_to_the_very_same_numbers(tmp_path, error):
     whole = run_with_everything(tmp_path / "whole.pt", 6)
-    path = tmp_path / "new folder" / "part.pt"
+    path = tmp_path / "new folder" / "deeper" / "part.pt"
     with pytest.raises(type(error)):
         run_with_everything(path, 6, interrupt=(4 * 3 + 2, error))  # epoch 4, batch 3
     assert torch.load(path, weights_only=True)["epoch"] == 3, "the last good checkpoint stays"
