@@ -58,6 +58,7 @@ class Animation:
             caption=html.escape(self.caption),
             last=len(sources["light"]) - 1,
             first=sources["light"][0],
+            **dict(zip(("width", "height"), Image.open(io.BytesIO(self.frames["light"][0])).size, strict=True)),
             delay=round(1000 / self.fps),
             frames=json.dumps(sources),
         )
@@ -156,7 +157,7 @@ def _frames(
 
 _PLAYER = Template("""\
 <figure class="dl-animation" id="$name">
-<img src="$first" alt="$alt">
+<img src="$first" alt="$alt" width="$width" height="$height" loading="lazy">
 <div class="dl-controls">
 <button type="button">Play</button>
 <input type="range" min="0" max="$last" value="0" aria-label="Frame">
@@ -168,10 +169,8 @@ _PLAYER = Template("""\
   const [image, button, slider] = ["img", "button", "input"].map((tag) => root.querySelector(tag));
   const frames = $frames;
   let timer = null;
-  const show = () => {
-    const theme = document.documentElement.dataset.theme === "dark" ? "dark" : "light";
-    image.src = frames[theme][slider.value];
-  };
+  const current = () => frames[document.documentElement.dataset.theme === "dark" ? "dark" : "light"];
+  const show = () => { image.src = current()[slider.value]; };
   const stop = () => {
     clearInterval(timer);
     timer = null;
@@ -188,12 +187,14 @@ _PLAYER = Template("""\
   slider.addEventListener("input", () => { stop(); show(); });
   new MutationObserver(show).observe(document.documentElement, {attributeFilter: ["data-theme"]});
   show();
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
-    new IntersectionObserver((entries) => {
-      if (!entries[0].isIntersecting) stop();
-      else if (!timer && !root.dataset.seen) { root.dataset.seen = "yes"; play(); }
-    }).observe(root);
-  }
+  const moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  new IntersectionObserver((entries) => {
+    if (!entries[0].isIntersecting) return stop();
+    if (root.dataset.seen) return;
+    root.dataset.seen = "yes";
+    root.frames = current().map((source) => Object.assign(new Image(), {src: source}));
+    if (moves) play();
+  }).observe(root);
 })();
 </script>
 </figure>

@@ -189,6 +189,17 @@ def verified(root: Path = ROOT) -> dict[str, list[Test]]:
     return held
 
 
+def topics(root: Path = ROOT) -> dict[str, dict]:
+    """Label of a topic to its name and to what else a reader may look for."""
+    path = root / "book" / "topics.yml"
+    return yaml.safe_load(path.read_text(encoding="utf8")) if path.exists() else {}
+
+
+def labels(page: Path) -> list[str]:
+    """Labels that stand before the sections of a page."""
+    return re.findall(r"^\(([\w-]+)\)=\n#", page.read_text(encoding="utf8"), flags=re.MULTILINE)
+
+
 def equations(page: Path) -> list[str]:
     """Labels of the numbered equations of a page."""
     return re.findall(r"^\$\$\s*\((eq-[\w-]+)\)\s*$", page.read_text(encoding="utf8"), flags=re.MULTILINE)

@@ -4,6 +4,7 @@ A page is out of date when its cells, a module of dlref that they use (all the w
 it last ran without an error. A page that failed has no outputs, so it runs again the next time.
 """
 
+import ast
 import asyncio
 import json
 import os
@@ -14,8 +15,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from jupyter_cache import get_cache
@@ -34,11 +36,13 @@ TIMEOUT = 600  # seconds a cell may take; a chapter is meant to take 20
 
 @dataclass
 class Run:
-    """What is known of the last good execution of a page."""
+    """What is known of the last good execution of a page; ``times`` are the seconds of each code cell."""
 
     key: str
     seconds: float
     cells: int
+    device: str = ""
+    times: list[float] = field(default_factory=list)
 
 
 def manifest(root: Path) -> Path:
@@ -79,6 +83,7 @@ def execute(root: Path, jobs: int | None = None) -> list[str]:
     """Run what is out of date; return a message for each page that failed, naming file and cell."""
     done, waiting = known(root), stale(root)
     jobs = jobs or os.cpu_count() or 1
+    device = _device() if waiting else ""
     failures: list[str] = []
     with (
         outputs(root) as cache,
@@ -89,14 +94,14 @@ def execute(root: Path, jobs: int | None = None) -> list[str]:
         futures: dict[Future, str] = {pool.submit(_run, root / f"{page}.md"): page for page in waiting}
         for future in as_completed(futures):
             page = futures[future]
-            notebook, seconds, failure = future.result()
+            notebook, times, seconds, failure = future.result()
             if failure:
                 failures.append(failure)
                 done.pop(page, None)
             else:
                 bundle = CacheBundleIn(notebook, str(root / f"{page}.md"), data={"execution_seconds": seconds})
                 cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-                done[page] = Run(waiting[page], round(seconds, 2), len(chapters.code_cells(notebook)))
+                done[page] = Run(waiting[page], round(seconds, 2), len(times), device, times)
             _write(root, done)
             bar.set_postfix_str(page.removeprefix("book/") + (" FAILED" if failure else f" {seconds:.1f} s"))
             bar.update()
@@ -107,28 +112,64 @@ def execute(root: Path, jobs: int | None = None) -> list[str]:
 def run(page: Path, root: Path) -> tuple[nbformat.NotebookNode, str | None]:
     """Execute one page as for the book, whether it is out of date or not, and keep nothing."""
     with _environment(root):
-        notebook, _, failure = _run(page)
+        notebook, _, _, failure = _run(page)
     return notebook, failure
 
 
-def _run(page: Path) -> tuple[nbformat.NotebookNode, float, str | None]:
-    """Execute one page in a kernel of its own, in an empty folder."""
+def glued(root: Path, page: Path) -> dict[str, Any]:
+    """Name to value of all that the cells of an executed page have glued."""
+    with outputs(root) as cache:
+        _, notebook = cache.merge_match_into_notebook(chapters.read(page))
+    prefix, values = "application/papermill.record/", {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name is not None:
+                data = {kind.removeprefix(prefix): value for kind, value in output["data"].items()}
+                values[name] = ast.literal_eval(data["text/plain"])
+    return values
+
+
+def _device() -> str:
+    """What the pages run on, in words."""
+    import torch  # here, so that a build with nothing to do need not wait for it
+
+    from dlref.device import device
+
+    if device().type == "cuda":
+        return torch.cuda.get_device_name()
+    return {"cpu": "CPU, one thread a page", "mps": "Apple GPU"}[device().type]
+
+
+def _run(page: Path) -> tuple[nbformat.NotebookNode, list[float], float, str | None]:
+    """Execute one page in a kernel of its own, in an empty folder; also the seconds of each code cell, and of all."""
     notebook = chapters.read(page)
+    began: dict[int, float] = {}
+    times: dict[int, float] = {}
+
+    def start_cell(*, cell_index: int, **_: object) -> None:
+        began[cell_index] = time.perf_counter()
+
+    def end_cell(*, cell_index: int, **_: object) -> None:
+        if cell_index in began:
+            times[cell_index] = round(time.perf_counter() - began[cell_index], 2)
+
+    options = {**OPTIONS, "on_cell_execute": start_cell, "on_cell_executed": end_cell}
     lines = list(notebook.metadata.get("source_map", []))
     error: Exception | None
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            client = NotebookClient(notebook, timeout=TIMEOUT, resources={"metadata": {"path": folder}}, **OPTIONS)
+            client = NotebookClient(notebook, timeout=TIMEOUT, resources={"metadata": {"path": folder}}, **options)
             asyncio.run(client.async_execute())
             error = None
         except Exception as crash:  # noqa: BLE001  a kernel that dies must not take the other chapters with it
             error = crash
     seconds = time.perf_counter() - start
     if error is None:
-        return notebook, seconds, None
+        return notebook, list(times.values()), seconds, None
     number, line, trace = _where(notebook, lines)
-    return notebook, seconds, f"{page}:{line}: code cell {number} failed: {trace or error}"
+    return notebook, list(times.values()), seconds, f"{page}:{line}: code cell {number} failed: {trace or error}"
 
 
 def _where(notebook: nbformat.NotebookNode, lines: list[int]) -> tuple[int, int, str]:

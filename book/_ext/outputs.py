@@ -1,7 +1,12 @@
-"""Outputs of cells on the page: read again after a new execution, and each figure in a twin for dark pages."""
+"""Outputs of cells on the page: read again after a new execution, and each figure in a twin for dark pages.
 
+A page has the frames of its animations as files, which are loaded when the animation comes into view.
+"""
+
+import base64
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 from docutils import nodes
@@ -53,7 +58,41 @@ def dark(path: Path) -> Path:
     return twin
 
 
+class Frames(SphinxTransform):
+    """Take the frames of animations out of the page."""
+
+    default_priority = 400
+
+    def apply(self) -> None:
+        if self.app.builder.format != "html":
+            return
+        up = "../" * self.env.docname.count("/")
+        for node in list(self.document.findall(nodes.raw)):
+            if node.get("format") == "html" and 'class="dl-animation"' in node.astext():
+                text = re.sub(r"data:image/png;base64,([\w+/=]+)", lambda found: up + self._file(found[1]), node.astext())
+                node[:] = [nodes.Text(text)]
+
+    def _file(self, data: str) -> str:
+        content = base64.b64decode(data)
+        path = frames(self.app) / f"{hashlib.sha256(content).hexdigest()[:32]}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return f"_images/{path.name}"
+
+
+def frames(app: Sphinx) -> Path:
+    """Where the frames of all animations are kept from one build to the next."""
+    return Path(app.outdir).parent / "jupyter_execute" / "frames"
+
+
+def copy_frames(app: Sphinx, error: Exception | None) -> None:
+    if error is None and app.builder.format == "html" and frames(app).exists():
+        shutil.copytree(frames(app), Path(app.outdir, "_images"), dirs_exist_ok=True)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(DarkTwins)
+    app.add_transform(Frames)
     app.connect("env-get-outdated", executed_again)
+    app.connect("build-finished", copy_frames)
     return {"parallel_read_safe": False, "parallel_write_safe": False}

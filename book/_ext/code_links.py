@@ -1,0 +1,57 @@
+"""Make sphinx-codeautolink link the code of every page that was written, not only of those whose own text changed.
+
+It asks for outdated pages when the build begins, before the other extensions here have said which pages have new outputs
+or marks; without this a page that is written again for such a reason would lose its links.
+
+It also takes every title for that of a section and every section for one that has a title; boxes and exercises have the
+one without the other.
+"""
+
+import re
+from typing import Any
+
+import sphinx_codeautolink.extension
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx_codeautolink.extension import SphinxCodeAutoLink
+from sphinx_codeautolink.extension.block import CodeBlockAnalyser
+
+
+class Analyser(CodeBlockAnalyser):
+    def visit_title(self, node: nodes.title) -> None:
+        if isinstance(node.parent, nodes.section):
+            super().visit_title(node)
+
+    def depart_section(self, node: nodes.section) -> None:
+        if isinstance(node[0], nodes.title):
+            super().depart_section(node)
+
+
+def remember(app: Sphinx, page: str, *_: object) -> None:
+    _written(app).add(page)
+
+
+def hand_over(app: Sphinx, _error: Exception | None) -> None:
+    for listener in app.events.listeners["build-finished"]:
+        owner: Any = getattr(listener.handler, "__self__", None)
+        if isinstance(owner, SphinxCodeAutoLink):
+            owner.outdated_docs = _written(app)
+
+
+def without_flags(_app: Sphinx, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
+    """Leave flags of doctests out before anything looks at the code; Sphinx does so only when it writes the page."""
+    lines[:] = [re.sub(r" +# doctest:.*$", "", line) for line in lines]
+
+
+def _written(app: Sphinx) -> set[str]:
+    if not hasattr(app, "dl_written"):
+        app.dl_written = set()  # type: ignore[attr-defined]
+    return app.dl_written  # type: ignore[attr-defined]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    sphinx_codeautolink.extension.CodeBlockAnalyser = Analyser  # type: ignore[misc]
+    app.connect("html-page-context", remember)
+    app.connect("autodoc-process-docstring", without_flags)
+    app.connect("build-finished", hand_over, priority=400)
+    return {"parallel_read_safe": False, "parallel_write_safe": False}

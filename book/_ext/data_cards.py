@@ -1,0 +1,35 @@
+"""``data-card``: what the docstring of a function of ``dlref.data`` says of its data set, as a table."""
+
+import inspect
+import re
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from dlref import data
+
+
+class DataCard(SphinxDirective):
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency("dlref/data.py")
+        name = self.arguments[0]
+        text = inspect.getdoc(getattr(data, name)) or ""
+        title, _, rest = text.partition("\n\n")
+        fields = re.findall(r"^:(\w+): (.*(?:\n    .*)*)", rest, flags=re.MULTILINE)
+        if not fields:
+            raise self.error(f"the docstring of dlref.data.{name} has no card")
+        source = re.search(r"^Source:\n((?:    .*\n)+)", rest, flags=re.MULTILINE)
+        assert source is not None
+        lines = [" ".join(title.split()), "", "| | |", "| --- | --- |"]
+        lines.append(f"| Function | {{py:func}}`dlref.data.{name}` |")
+        for field, content in [*fields, ("Source", source[1])]:
+            lines.append(f"| {field} | {' '.join(content.split()).replace('``', '`')} |")
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("data-card", DataCard)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,37 @@
+"""Pieces of a module as pages show them."""
+
+import ast
+import re
+
+
+def pyobject(text: str, name: str) -> str:
+    """The source of a function, class or method (``Class.method``), its decorators included."""
+    body: list[ast.stmt] = ast.parse(text).body
+    node: ast.stmt | None = None
+    for part in name.split("."):
+        node = next(n for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == part)
+        body = node.body
+    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return "\n".join(text.splitlines()[first - 1 : node.end_lineno]) + "\n"
+
+
+def shorten(source: str) -> str:
+    """The same source with each docstring of several lines cut after the first, and without notes to linters."""
+    lines = source.splitlines()
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    tree = ast.parse("\n".join(line[indent:] for line in lines))
+    cuts: dict[int, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            text = node.body[0]
+            if text.end_lineno is not None and text.end_lineno > text.lineno:
+                cuts[text.lineno - 1] = text.end_lineno
+    shown, skip = [], 0
+    for number, line in enumerate(lines):
+        if number < skip:
+            continue
+        line = re.sub(r"  # (noqa|pyright|type|fmt): ?.*$", "", line[indent:])
+        shown.append(line + ('"""' if number in cuts else ""))
+        skip = cuts.get(number, 0)
+    return "\n".join(shown) + "\n"
