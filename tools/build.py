@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,22 +13,22 @@ from filelock import FileLock
 
 from tools import chapters, execute
 
-INPUTS = ("_config.yml", "_toc.yml", "constraints.txt", "CHANGELOG.md", "README.md")
+MACHINERY = ("_config.yml", "_toc.yml", "book/_ext", "tools")
+INPUTS = ("_config.yml", "_toc.yml", "constraints.txt", "CHANGELOG.md", "README.md", "book", "dlref", "tests", "tools")
 TEX = (
     "on Debian, apt-get install texlive-xetex texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended "
     "texlive-plain-generic latexmk tex-gyre fonts-freefont-otf lmodern xindy; on macOS, MacTeX"
 )
 PDF = Path("_build", "book.pdf")
 TESTS = Path("_build", "tests.json")
-FOLDERS = ("book", "dlref", "tests", "tools")
 
 
-def fingerprint(root: Path) -> str:
-    """Hash of everything that the pages are made from."""
+def fingerprint(root: Path, inputs: tuple[str, ...] = INPUTS) -> str:
+    """Hash of the versions and of files, by default of everything that the pages are made from."""
     digest = hashlib.sha256(chapters.versions().encode())
-    files = [root / name for name in INPUTS]
-    for folder in FOLDERS:
-        files += sorted(p for p in (root / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    files: list[Path] = []
+    for path in [root / name for name in inputs]:
+        files += sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts) if path.is_dir() else [path]
     for path in files:
         if path.exists():
             digest.update(b"\0" + path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
@@ -68,10 +69,18 @@ def _build(root: Path, builder: str) -> int:
         return 1
     book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]  # sys.path begins with the root
     command = [*book, "build", str(root), "-W", "-n", "--keep-going", "-q"]
+    machinery = root / "_build" / f"{builder}.machinery"
+    if not machinery.exists() or machinery.read_text() != fingerprint(root, MACHINERY):
+        command.append("--all")  # a page that has not changed may come out differently
+        if builder == "html":
+            shutil.rmtree(root / "_build" / "html", ignore_errors=True)
     if builder == "pdflatex":  # in a folder of its own: pages read for HTML have figures for dark screens
         command += ["--path-output", str(root / "_build" / "pdf")]
-    status = subprocess.run([*command, "--builder", builder], cwd=root, check=False).returncode
+    # TeX is to stop at an error rather than ask, and not to break the lines of its log
+    tex = {"LATEXOPTS": "-interaction=nonstopmode -halt-on-error", "max_print_line": "10000"}
+    status = subprocess.run([*command, "--builder", builder], cwd=root, env={**os.environ, **tex}, check=False).returncode
     if status == 0:
+        machinery.write_text(fingerprint(root, MACHINERY))
         if builder == "pdflatex":
             shutil.copy2(root / "_build" / "pdf" / "_build" / "latex" / "book.pdf", index)
         stamp.write_text(before)

@@ -138,7 +138,7 @@ def _device() -> str:
 
     if device().type == "cuda":
         return torch.cuda.get_device_name()
-    return {"cpu": "CPU, one thread a page", "mps": "Apple GPU"}[device().type]
+    return {"cpu": "CPU, 1 thread", "mps": "Apple GPU"}[device().type]
 
 
 def _run(page: Path) -> tuple[nbformat.NotebookNode, list[float], float, str | None]:

@@ -1,7 +1,8 @@
-"""Pieces of a module as pages show them."""
+"""Pieces of modules, and of MyST, that pages are made from."""
 
 import ast
 import re
+from collections.abc import Mapping
 
 
 def pyobject(text: str, name: str) -> str:
@@ -35,3 +36,11 @@ def shorten(source: str) -> str:
         shown.append(line + ('"""' if number in cuts else ""))
         skip = cuts.get(number, 0)
     return "\n".join(shown) + "\n"
+
+
+def pairs(rows: Mapping[str, object]) -> list[str]:
+    """The lines of a table of two columns, the first of which names the second."""
+    table = ["```{list-table}", ":stub-columns: 1", ""]
+    for name, value in rows.items():
+        table += [f"* - {name}", f"  - {value}"]
+    return [*table, "```"]

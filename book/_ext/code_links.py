@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 import sphinx_codeautolink.extension
+import finish
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx_codeautolink.extension import SphinxCodeAutoLink
@@ -27,15 +28,11 @@ class Analyser(CodeBlockAnalyser):
             super().depart_section(node)
 
 
-def remember(app: Sphinx, page: str, *_: object) -> None:
-    _written(app).add(page)
-
-
 def hand_over(app: Sphinx, _error: Exception | None) -> None:
     for listener in app.events.listeners["build-finished"]:
         owner: Any = getattr(listener.handler, "__self__", None)
         if isinstance(owner, SphinxCodeAutoLink):
-            owner.outdated_docs = _written(app)
+            owner.outdated_docs = finish.written(app)
 
 
 def without_flags(_app: Sphinx, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
@@ -43,15 +40,15 @@ def without_flags(_app: Sphinx, _what: str, _name: str, _value: object, _options
     lines[:] = [re.sub(r" +# doctest:.*$", "", line) for line in lines]
 
 
-def _written(app: Sphinx) -> set[str]:
-    if not hasattr(app, "dl_written"):
-        app.dl_written = set()  # type: ignore[attr-defined]
-    return app.dl_written  # type: ignore[attr-defined]
+def with_examples(app: Sphinx, _what: str, name: str, _value: object, _options: object, lines: list[str]) -> None:
+    """After each docstring, where the book uses the name; the extension's own list would hide a link in a button."""
+    if app.builder.format == "html":
+        lines += ["", f".. autolink-examples:: {name}", ""]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     sphinx_codeautolink.extension.CodeBlockAnalyser = Analyser  # type: ignore[misc]
-    app.connect("html-page-context", remember)
     app.connect("autodoc-process-docstring", without_flags)
+    app.connect("autodoc-process-docstring", with_examples)
     app.connect("build-finished", hand_over, priority=400)
     return {"parallel_read_safe": False, "parallel_write_safe": False}

@@ -8,6 +8,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from dlref import data
+from tools.source import pairs
 
 
 class DataCard(SphinxDirective):
@@ -23,11 +24,10 @@ class DataCard(SphinxDirective):
             raise self.error(f"the docstring of dlref.data.{name} has no card")
         source = re.search(r"^Source:\n((?:    .*\n)+)", rest, flags=re.MULTILINE)
         assert source is not None
-        lines = [" ".join(title.split()), "", "| | |", "| --- | --- |"]
-        lines.append(f"| Function | {{py:func}}`dlref.data.{name}` |")
+        rows = {"Function": f"{{py:func}}`dlref.data.{name}`"}
         for field, content in [*fields, ("Source", source[1])]:
-            lines.append(f"| {field} | {' '.join(content.split()).replace('``', '`')} |")
-        return self.parse_text_to_nodes("\n".join(lines))
+            rows[field] = " ".join(content.split()).replace("``", "`")
+        return self.parse_text_to_nodes("\n".join([" ".join(title.split()), "", *pairs(rows)]))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

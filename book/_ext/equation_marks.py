@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from docutils import nodes
+from pdf import anchor
 from sphinx.application import Sphinx
 from sphinx.domains.math import MathDomain
 from sphinx.environment import BuildEnvironment
@@ -18,6 +19,10 @@ LIST = "book/reference/equations"  # the page that holds the directive
 
 class equation_tests(nodes.General, nodes.Element):  # noqa: N801  docutils names nodes so
     """Where the tests of all equations are to stand."""
+
+
+class held(nodes.General, nodes.Element):  # noqa: N801
+    """Where the tests of an equation begin in print."""
 
 
 class EquationTests(SphinxDirective):
@@ -72,9 +77,15 @@ def _sections(app: Sphinx, page: str) -> list[nodes.Node]:
         numbered.append((number, label, document, tests))
     found: list[nodes.Node] = []
     for number, label, document, tests in sorted(numbered):
-        name = f"{app.env.titles[document].astext()}, equation ({'.'.join(map(str, number))})"
-        link = make_refnode(app.builder, page, document, f"equation-{label}", nodes.Text(name))
-        found.append(nodes.paragraph("", "", nodes.strong("", "", link), ids=[f"held-{label}"]))
+        name = f"{app.env.titles[document].astext()}, equation "
+        if app.builder.format == "latex":  # which numbers and labels equations itself
+            found.append(held("", ids=[f"held-{label}"], docname=page))
+            link = nodes.raw("", rf"\eqref{{equation:{document}:{label}}}", format="latex")
+            found.append(nodes.paragraph("", "", nodes.strong("", name), link))
+        else:
+            name += f"({'.'.join(map(str, number))})"
+            link = make_refnode(app.builder, page, document, f"equation-{label}", nodes.Text(name))
+            found.append(nodes.paragraph("", "", nodes.strong("", "", link), ids=[f"held-{label}"]))
         for test in tests:
             code = nodes.literal_block(test.source, test.source, language="python")
             caption = nodes.paragraph("", "", nodes.literal(text=f"{test.path}:{test.line}"))
@@ -84,6 +95,7 @@ def _sections(app: Sphinx, page: str) -> list[nodes.Node]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(equation_tests)
+    app.add_node(held, latex=(anchor, lambda *_: None))
     app.add_directive("equation-tests", EquationTests)
     app.connect("builder-inited", read_marks)
     app.connect("env-get-outdated", outdated)

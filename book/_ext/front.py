@@ -14,6 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 from tools import build, chapters, execute
+from tools.source import pairs
 
 logger = logging.getLogger(__name__)
 PARTS = Path("book", "parts.yml")
@@ -31,6 +32,10 @@ class PartCards(SphinxDirective):
         root = Path(self.env.srcdir)
         parts = yaml.safe_load((root / PARTS).read_text(encoding="utf8"))
         pages = [page for page in chapters.documents(root) if page.parent.name in parts]
+        if self.env.app.builder.format != "html":
+            written = {page.parent.name for page in pages}
+            lines = [f"- **{card['title']}**. {card['says']}" for part, card in parts.items() if part in written]
+            return self.parse_text_to_nodes("\n".join(lines))
         lines = ["::::{grid} 1 2 3 4", ":gutter: 2", ""]
         for part, card in parts.items():
             written = [page.relative_to(root).with_suffix("") for page in pages if page.parent.name == part]
@@ -88,6 +93,8 @@ class PdfLink(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
+        if self.env.app.builder.format != "html":
+            return []
         if not (Path(self.env.srcdir) / build.PDF).exists():
             return self.parse_text_to_nodes("The whole book as one PDF: `make pdf`.")
         paragraph = nodes.paragraph("", "The whole book as one ")
@@ -122,8 +129,7 @@ class BuildTable(SphinxDirective):
             "Tests passed": tests or "not yet run on this version (`make test`)",
             "Run time of all pages": f"{sum(run.seconds for run in runs.values()):.0f} s",
         }
-        lines = ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())]
-        return self.parse_text_to_nodes("\n".join(lines))
+        return self.parse_text_to_nodes("\n".join(pairs(rows)))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -4,6 +4,7 @@ The argument is the mistake, in a sentence; the content is the right thing; the 
 """
 
 from docutils import nodes
+from pdf import anchor
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -100,8 +101,13 @@ def depart(translator: nodes.NodeVisitor, node: pitfall) -> None:
     translator.depart_admonition(node)  # type: ignore[attr-defined]
 
 
+def visit_latex(translator: nodes.NodeVisitor, node: pitfall) -> None:
+    anchor(translator, node)  # type: ignore[arg-type]
+    visit(translator, node)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_node(pitfall, html=(visit, depart), latex=(visit, depart), text=(visit, depart))
+    app.add_node(pitfall, html=(visit, depart), latex=(visit_latex, depart), text=(visit, depart))
     app.add_node(pitfall_list)
     app.add_directive("pitfall", Pitfall)
     app.add_directive("pitfall-list", PitfallList)

@@ -1,6 +1,6 @@
 """``results``: the headline numbers of all experiments, gathered from the executed cells.
 
-A cell says in its metadata which of the values that it glues is a headline, and of what::
+The cell that does the work, and whose time counts, says in its metadata which glued value is a headline, and of what::
 
     headline:
       accuracy-lenet: accuracy of LeNet-5 on the held-out digits
@@ -20,7 +20,7 @@ class Results(SphinxDirective):
         self.env.note_reread()
         root = Path(self.env.srcdir)
         known = execute.known(root)
-        lines = ["| experiment | result | chapter | device | cell | page |", "| --- | ---: | --- | --- | ---: | ---: |"]
+        lines = ["| experiment | result | chapter | device | time |", "| --- | ---: | --- | --- | ---: |"]
         for page in chapters.executable(root):
             name = page.relative_to(root).with_suffix("").as_posix()
             cells = [cell for cell in chapters.read(page).cells if cell.cell_type == "code"]
@@ -29,8 +29,7 @@ class Results(SphinxDirective):
                 for key, what in cell.metadata.get("headline", {}).items():
                     if key not in values:
                         raise self.error(f"{name}: no cell glues {key}, which is named as a headline")
-                    times = f"{seconds:.1f} s | {run.seconds:.0f} s"
-                    lines.append(f"| {what} | {values[key]} | {{doc}}`/{name}` | {run.device} | {times} |")
+                    lines.append(f"| {what} | {values[key]} | {{doc}}`/{name}` | {run.device} | {seconds:.1f} s |")
         return self.parse_text_to_nodes("\n".join(lines))
 
 

@@ -1,0 +1,89 @@
+"""What the theme leaves undone on each page: a description for search engines, no script of another host or of no use,
+names and roles that assistive technology needs.
+
+The last can only be mended in the finished HTML; each repair says what is wrong there.
+"""
+
+import pickle
+import re
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import ENV_PICKLE_FILENAME, Sphinx
+
+REPAIRS = [
+    # icons come from the style sheet and its font; this script would draw them once more, for half a megabyte
+    (r'<script[^>]*/scripts/fontawesome\.js[^>]*></script>\s*', ""),
+    # thebe runs cells on another host; it is off, and still every page declares it, twice
+    (r"<script>const THEBE_JS_URL[^\n]*</script>\s*", ""),
+    (r"<script[^>]*/sphinx-thebe\.js[^>]*></script>\s*", ""),
+    (r"<link[^>]*/sphinx-thebe\.css[^>]*>\s*", ""),
+    (r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = [^<]*</script>\s*', ""),
+    # the button that opens a chapter's sections has only a picture
+    (r'<summary>(?=<span class="toctree-toggle")', '<summary aria-label="Show what is within">'),
+    # the button says "Search Ctrl+K"; its tooltip would call it "Search"
+    (r'(<button class="btn search-button-field[^"]*")[^>]*>', r"\1>"),
+    # the title of the book stands outside all landmarks
+    (r'<div class="sidebar-primary-item">(?=\s*<a class="navbar-brand)',
+     '<div class="sidebar-primary-item" role="navigation" aria-label="Front page">'),
+    # a role that ARIA 1.2 has given up, inside a list that then has no items
+    (r' role="doc-biblioentry"', ' role="listitem"'),
+    # the corner of a table is the header of nothing
+    (r"<th></th>", "<td></td>"),
+    # the parameters of a signature, one a line, are no definitions of anything
+    (r"<dl>\n((?:<dd>.*?</dd>\n?)+)</dl>", lambda found: '<span class="sig-lines">'
+     + found[1].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>") + "</span>"),
+]  # fmt: skip
+
+
+def describe(_: Sphinx, __: str, _template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """The first paragraph of a page is its description."""
+    paragraph = next(iter(doctree.findall(nodes.paragraph)), None) if doctree is not None else None
+    text = paragraph.astext() if paragraph is not None else f"{context.get('title', '')}: a page of the book."
+    text = " ".join(re.sub(r"<.*?>", "", text).split())
+    context["metatags"] = context.get("metatags", "") + f'\n<meta name="description" content="{escape(text[:300])}">'
+
+
+def written(app: Sphinx) -> set[str]:
+    """The pages that this build has written."""
+    if not hasattr(app, "dl_written"):
+        app.dl_written = set()  # type: ignore[attr-defined]
+    return app.dl_written  # type: ignore[attr-defined]
+
+
+def remember(app: Sphinx, page: str, *_: object) -> None:
+    written(app).add(page)
+
+
+def repair(app: Sphinx, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    for page in sorted(written(app)):
+        path = Path(app.builder.get_outfilename(page))  # type: ignore[attr-defined]
+        text = path.read_text(encoding="utf8")
+        for pattern, new in REPAIRS:
+            text = re.sub(pattern, new, text, flags=re.DOTALL)
+        path.write_text(text, encoding="utf8")
+    for template in Path(app.outdir, "_static").glob("*webpack-macros.html"):
+        template.unlink()  # a part of the theme, and no page
+
+
+def keep_search_index(app: Sphinx, error: Exception | None) -> None:
+    """Keep what the search knows of each page; Sphinx saves its environment before it has gathered that.
+
+    Without this the next build, which writes few pages, would forget the titles and index entries of all others.
+    """
+    if error is None and app.builder.format == "html":
+        with Path(app.doctreedir, ENV_PICKLE_FILENAME).open("wb") as file:
+            pickle.dump(app.env, file, pickle.HIGHEST_PROTOCOL)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", describe)
+    app.connect("html-page-context", remember)
+    # before sphinx-codeautolink writes the pages anew, with the attributes of each element in another order
+    app.connect("build-finished", repair, priority=300)
+    app.connect("build-finished", keep_search_index)
+    return {"parallel_read_safe": False, "parallel_write_safe": False}

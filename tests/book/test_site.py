@@ -1,0 +1,259 @@
+"""The site as a reader meets it: in a browser with the network cut off, light and dark, on a phone, by keyboard."""
+
+import re
+from urllib.parse import unquote
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
+
+from tools import chapters
+
+ROOT = chapters.ROOT
+PAGES = [page.relative_to(ROOT).with_suffix("").as_posix() for page in chapters.documents()]
+CHAPTERS = [page for page in PAGES if page.split("/")[1] not in ("index", "reference")]
+SOURCES = ["/".join(["_modules", *m.with_suffix("").parts]) for m in sorted(
+    p.relative_to(ROOT) for p in (ROOT / "dlref").rglob("*.py") if not p.stem.startswith("_"))]  # fmt: skip
+ALL = [*PAGES, *SOURCES, "genindex", "py-modindex", "search"]
+
+
+@pytest.fixture
+def context(browser, request):
+    """A visitor; the test's parameter, if any, holds options such as the colour scheme."""
+    context = browser.new_context(**getattr(request, "param", {}))
+    yield context
+    context.close()
+
+
+THEMES = pytest.mark.parametrize("context", [{"color_scheme": "light"}, {"color_scheme": "dark"}], ids=["light", "dark"], indirect=True)
+SEE_EVERYTHING = """async () => {
+  document.querySelectorAll("details").forEach((box) => { box.open = true; });
+  for (let y = 0; y < document.documentElement.scrollHeight; y += 600) {
+    scrollTo(0, y);
+    await new Promise(requestAnimationFrame);
+  }
+  await Promise.all([...document.images].filter((i) => i.checkVisibility()).map((i) => i.decode().catch(() => {})));
+}"""
+
+
+# ------------------------------------------------------------------------------------------------ links
+
+
+def addresses(soup):
+    for tag, attribute in (("a", "href"), ("link", "href"), ("img", "src"), ("script", "src"), ("source", "src")):
+        for element in soup.find_all(tag, **{attribute: True}):
+            yield element, element[attribute]
+
+
+def test_no_link_is_broken(html):
+    """Every address within the book leads to a file, every anchor to an element of that page."""
+    soups = {path: BeautifulSoup(path.read_text(encoding="utf8"), "html.parser") for path in html.rglob("*.html")}
+    anchors = {path: {e["id"] for e in soup.find_all(id=True)} | {e["name"] for e in soup.find_all("a", attrs={"name": True})}
+               for path, soup in soups.items()}  # fmt: skip
+    broken = []
+    for path, soup in soups.items():
+        for element, address in addresses(soup):
+            if re.match(r"[a-z]+:", address):
+                continue
+            target, _, anchor = address.partition("#")
+            file = (path.parent / unquote(target.partition("?")[0])).resolve() if target else path
+            if not file.is_file() or (anchor and file.suffix == ".html" and unquote(anchor) not in anchors[file]):
+                broken.append(f"{path.relative_to(html)}: {element.name} {address}")
+    assert not broken
+
+
+def test_nothing_but_links_leads_to_another_host(html):
+    for path in html.rglob("*.html"):
+        for element, address in addresses(BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")):
+            assert element.name == "a" or not re.match(r"(https?:)?//", address), f"{path}: {element}"
+
+
+# ------------------------------------------------------------------------------------------------ every page
+
+
+def test_the_first_address_leads_to_the_front_page(site, context):
+    view = context.new_page()
+    view.goto(f"{site}/index.html")
+    view.wait_for_url("**/book/index.html")
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_page_is_whole(site, context, page):
+    """No request to anywhere else, no error, every formula set, every picture there, no sideways scroll on a phone."""
+    view, wrong = context.new_page(), []
+    view.on("request", lambda r: None if r.url.startswith((site, "data:")) else wrong.append(f"asks for {r.url}"))
+    view.on("response", lambda r: wrong.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+    view.on("pageerror", lambda error: wrong.append(str(error)))
+    view.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    view.goto(f"{site}/{page}.html")
+    view.evaluate(SEE_EVERYTHING)
+    assert not wrong
+    assert view.evaluate("[...document.images].filter((i) => i.checkVisibility() && !i.naturalWidth).map((i) => i.src)") == []
+    assert view.evaluate("document.querySelectorAll('.math:not(:has(mjx-container)), mjx-merror').length") == 0
+    text = re.sub(r"\s+", " ", view.evaluate(VISIBLE))
+    assert not re.search(r"\\\(|\\\[|\$\$|\{(eq|ref|glue|cite|term|doc|py):?\w*\}`", text)
+    view.set_viewport_size({"width": 390, "height": 844})
+    assert view.evaluate("document.scrollingElement.scrollWidth") <= 390
+
+
+VISIBLE = """() => {
+  const copy = document.querySelector("main").cloneNode(true);
+  copy.querySelectorAll("pre, script, style, code").forEach((element) => element.remove());
+  return copy.textContent;
+}"""
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_axe_finds_nothing(site, context, page):
+    """In the light theme by all rules, and in the dark one by those that depend on it: colours."""
+    hidden = [["mjx-math"]]  # from assistive technology, which reads the MathML beside it
+    code = [["div.highlight pre"]]  # its many small pieces take a minute a page; one page of each kind has them looked at
+    seen = {"exclude": hidden if page in (PAGES[0], CHAPTERS[-1], SOURCES[-1]) else hidden + code}
+    view = context.new_page()
+    view.goto(f"{site}/{page}.html")
+    view.add_style_tag(content="* { transition: none !important; }")
+    view.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+    assert view.evaluate("document.documentElement.dataset.theme") == "light"
+    found = Axe().run(view, seen, {"rules": {"label-content-name-mismatch": {"enabled": True}}})
+    assert found.violations_count == 0, found.generate_report()
+    view.evaluate("document.documentElement.dataset.theme = 'dark'")
+    found = Axe().run(view, seen, {"runOnly": ["color-contrast", "link-in-text-block"]})
+    assert found.violations_count == 0, found.generate_report()
+
+
+# ------------------------------------------------------------------------------------------------ fast
+
+
+def transferred(context, address):
+    """Bytes that each address took, once all of the page has been looked at; and those asked for before that."""
+    view, urls, sizes = context.new_page(), {}, {}
+    network = context.new_cdp_session(view)
+    network.send("Network.enable")
+    network.on("Network.responseReceived", lambda e: urls.update({e["requestId"]: e["response"]["url"]}))
+    network.on("Network.loadingFinished", lambda e: sizes.update({urls.get(e["requestId"]): e["encodedDataLength"]}))
+    view.goto(address)
+    view.wait_for_load_state("networkidle")
+    first = set(sizes)
+    view.evaluate(SEE_EVERYTHING)
+    view.wait_for_load_state("networkidle")
+    return sizes, first
+
+
+def test_a_chapter_takes_at_most_a_megabyte(site, browser, html):
+    totals = {}
+    for page in CHAPTERS:
+        context = browser.new_context()
+        sizes, first = transferred(context, f"{site}/{page}.html")
+        soup = BeautifulSoup((html / f"{page}.html").read_text(encoding="utf8"), "html.parser")
+        frames = {name for box in soup.select(".dl-animation script") for name in re.findall(r"_images/\w+\.png", box.text)}
+        assert not any(url.endswith(name) for url in first for name in frames), "frames are loaded before they are seen"
+        totals[page] = sum(size for url, size in sizes.items() if not any((url or "").endswith(name) for name in frames))
+        context.close()
+    assert sorted(totals.values())[len(totals) // 2] <= 1_000_000, totals
+
+
+# ------------------------------------------------------------------------------------------------ search
+
+
+TOPICS = chapters.topics()
+FIRST_HIT = """(query) => {
+  const [hit] = Search._performSearch(...Search._parseQuery(query)).slice(-1);
+  return hit ? hit[0] + hit[2] : "";
+}"""
+
+
+def test_every_label_of_a_section_is_a_topic():
+    labels = [label for page in PAGES for label in chapters.labels(ROOT / f"{page}.md")]
+    assert sorted(labels) == sorted(TOPICS)
+    assert all(topic.get("also") for topic in TOPICS.values())
+
+
+def test_search_finds_every_topic_by_every_name(site, context):
+    home = {label: page for page in PAGES for label in chapters.labels(ROOT / f"{page}.md")}
+    view = context.new_page()
+    view.goto(f"{site}/search.html?q=nothing")
+    view.wait_for_function("Search.hasIndex()")
+    for label, topic in TOPICS.items():
+        for query in (topic["name"], *topic["also"]):
+            assert view.evaluate(FIRST_HIT, query) == f"{home[label]}#{label}", query
+
+
+def test_search_by_hand(site, context):
+    """From the front page, by the keyboard alone."""
+    view = context.new_page()
+    view.goto(f"{site}/{PAGES[0]}.html")
+    view.keyboard.press("Control+k")
+    view.keyboard.type("NAG")
+    view.keyboard.press("Enter")
+    first = view.locator("#search-results li a").first
+    first.wait_for()
+    assert first.get_attribute("href").endswith("book/optimization/momentum.html#nesterov")
+
+
+# ------------------------------------------------------------------------------------------------ keyboard, motion
+
+
+def test_terms_show_their_definition_to_pointer_and_keyboard(site, context):
+    view = context.new_page()
+    view.goto(f"{site}/book/optimization/momentum.html")
+    term = view.locator(".term-used", has_text="exponentially weighted").first
+    meaning = term.locator("[role=tooltip]")
+    assert not meaning.is_visible()
+    term.hover()
+    assert "counts less by a constant factor" in meaning.inner_text()
+    view.mouse.move(0, 0)
+    assert not meaning.is_visible()
+    term.locator("a").focus()
+    assert meaning.is_visible()
+    assert term.locator("a").get_attribute("aria-describedby") == meaning.get_attribute("id")
+    view.keyboard.press("Escape")
+    assert not meaning.is_visible()
+
+
+def test_what_scrolls_can_be_reached(site, context):
+    view = context.new_page()
+    view.set_viewport_size({"width": 390, "height": 844})
+    view.goto(f"{site}/book/optimization/momentum.html")
+    unreachable = "(b) => b.scrollWidth > b.clientWidth && b.tabIndex < 0"
+    assert view.evaluate(f"[...document.querySelectorAll('pre, .formula, .output')].filter({unreachable}).length") == 0
+    assert view.evaluate("[...document.querySelectorAll('pre')].some((b) => b.scrollWidth > b.clientWidth)")
+
+
+@pytest.mark.parametrize(
+    ("context", "moves"),
+    [({"reduced_motion": "no-preference"}, True), ({"reduced_motion": "reduce"}, False)],
+    ids=["motion", "reduced motion"], indirect=["context"],
+)  # fmt: skip
+def test_animation(site, context, moves):
+    """Starts when seen unless the reader asks for stillness; stops and steps by keyboard; follows the theme."""
+    view = context.new_page()
+    view.goto(f"{site}/book/optimization/momentum.html")
+    box = view.locator(".dl-animation").first
+    picture, button, slider = box.locator("img"), box.locator("button"), box.locator("input")
+    assert slider.input_value() == "0"
+    box.scroll_into_view_if_needed()
+    if moves:
+        view.wait_for_function("document.querySelector('.dl-animation input').value > 2")
+        button.focus()
+        view.keyboard.press("Enter")
+    else:
+        view.wait_for_function("document.querySelector('.dl-animation').dataset.seen")
+    assert button.inner_text() == "Play"
+    before, source = int(slider.input_value()), picture.get_attribute("src")
+    assert moves or before == 0
+    slider.focus()
+    view.keyboard.press("ArrowRight")
+    assert int(slider.input_value()) == before + 1
+    assert picture.get_attribute("src") != source
+    light = picture.get_attribute("src")
+    view.evaluate("document.documentElement.dataset.theme = 'dark'")
+    view.wait_for_function("(old) => document.querySelector('.dl-animation img').getAttribute('src') !== old", arg=light)
+
+
+@THEMES
+def test_one_of_two_twins_is_shown(site, context):
+    view = context.new_page()
+    view.goto(f"{site}/{CHAPTERS[0]}.html")
+    theme = view.evaluate("document.documentElement.dataset.theme")
+    for twin in ("light", "dark"):
+        assert view.locator(f"img.dl-{twin}").first.is_visible() == (twin == theme)
