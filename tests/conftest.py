@@ -1,5 +1,6 @@
 """What all tests share: comparison, checks switched off, and the marks that tie tests to equations."""
 
+import json
 import os
 
 # Before NumPy and torch start their threads: one thread a worker makes results repeatable and workers independent.
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from tools import build, chapters
 
 settings.register_profile(
     "dlref", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -45,3 +48,16 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """After all tests have passed, note how many: the front page of the book says so."""
+    config = session.config
+    everything = config.args == config.getini("testpaths") and not (config.option.keyword or config.option.markexpr)
+    if exitstatus != 0 or not everything or hasattr(config, "workerinput"):
+        return
+    report = config.pluginmanager.get_plugin("terminalreporter")
+    count = {kind: len(report.stats.get(kind, [])) for kind in ("passed", "skipped")}
+    path = chapters.ROOT / build.TESTS
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({**count, "fingerprint": build.fingerprint(chapters.ROOT)}), encoding="utf8")

@@ -16,8 +16,8 @@ from tools import chapters, execute
 MACHINERY = ("_config.yml", "_toc.yml", "book/_ext", "tools")
 INPUTS = ("_config.yml", "_toc.yml", "constraints.txt", "CHANGELOG.md", "README.md", "book", "dlref", "tests", "tools")
 TEX = (
-    "on Debian, apt-get install texlive-xetex texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended "
-    "texlive-plain-generic latexmk tex-gyre fonts-freefont-otf lmodern xindy; on macOS, MacTeX"
+    "on Debian, apt-get install latexmk texlive-xetex texlive-latex-recommended texlive-latex-extra "
+    "texlive-fonts-recommended texlive-plain-generic tex-gyre fonts-freefont-otf lmodern xindy; on macOS, MacTeX"
 )
 PDF = Path("_build", "book.pdf")
 TESTS = Path("_build", "tests.json")
@@ -28,7 +28,11 @@ def fingerprint(root: Path, inputs: tuple[str, ...] = INPUTS) -> str:
     digest = hashlib.sha256(chapters.versions().encode())
     files: list[Path] = []
     for path in [root / name for name in inputs]:
-        files += sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts) if path.is_dir() else [path]
+        files += (
+            sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+            if path.is_dir()
+            else [path]
+        )
     for path in files:
         if path.exists():
             digest.update(b"\0" + path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
@@ -36,7 +40,7 @@ def fingerprint(root: Path, inputs: tuple[str, ...] = INPUTS) -> str:
 
 
 def tested(root: Path) -> str:
-    """How many tests passed the last time that all were run, in words, if that was on what the book is made from now."""
+    """How many tests passed the last time that all were run, if that was on what the book is made from now."""
     if not (root / TESTS).exists():
         return ""
     known = json.loads((root / TESTS).read_text(encoding="utf8"))
@@ -78,7 +82,9 @@ def _build(root: Path, builder: str) -> int:
         command += ["--path-output", str(root / "_build" / "pdf")]
     # TeX is to stop at an error rather than ask, and not to break the lines of its log
     tex = {"LATEXOPTS": "-interaction=nonstopmode -halt-on-error", "max_print_line": "10000"}
-    status = subprocess.run([*command, "--builder", builder], cwd=root, env={**os.environ, **tex}, check=False).returncode
+    status = subprocess.run(
+        [*command, "--builder", builder], cwd=root, env={**os.environ, **tex}, check=False
+    ).returncode
     if status == 0:
         machinery.write_text(fingerprint(root, MACHINERY))
         if builder == "pdflatex":

@@ -52,19 +52,24 @@ def convert(page: Path, root: Path, repository: str = "") -> nbformat.NotebookNo
 def without_glue(code: str) -> str:
     """The cell without what hands numbers to the page's sentences."""
     gone: set[int] = set()
+    for node in ast.parse(code).body:
+        _drop(node, gone)
+    return "\n".join(line for number, line in enumerate(code.splitlines(), 1) if number not in gone).strip("\n")
 
-    def empty(node: ast.stmt) -> bool:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "glue":
-            pass
-        elif not (isinstance(node, ast.For | ast.If | ast.With) and all([empty(child) for child in node.body])):
-            return isinstance(node, ast.ImportFrom) and node.module == "myst_nb" and bool(gone.add(node.lineno) or True)
+
+def _drop(node: ast.stmt, gone: set[int]) -> bool:
+    """Whether nothing of a statement is left without glue; its lines then join those that are gone."""
+    if isinstance(node, ast.For | ast.If | ast.With):
+        left = [child for child in node.body if not _drop(child, gone)]
+        empty = not left
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        empty = ast.unparse(node.value.func) == "glue"
+    else:
+        empty = isinstance(node, ast.ImportFrom) and node.module == "myst_nb"
+    if empty:
         assert node.end_lineno is not None
         gone.update(range(node.lineno, node.end_lineno + 1))
-        return True
-
-    for node in ast.parse(code).body:
-        empty(node)
-    return "\n".join(line for number, line in enumerate(code.splitlines(), 1) if number not in gone).strip("\n")
+    return empty
 
 
 class _Text:
@@ -135,8 +140,15 @@ class _Text:
         """What the page cites."""
         style = find_plugin("pybtex.style.formatting", "plain")()
         backend = find_plugin("pybtex.backends", "markdown")()
-        entries = style.format_entries(sorted(self.cited.values(), key=lambda entry: entry.persons["author"][0].last_names))
-        return "\n".join(["## References", "", *(f"- {entry.text.render(backend)}" for entry in entries)])
+        entries = style.format_entries(
+            sorted(self.cited.values(), key=lambda entry: entry.persons["author"][0].last_names)
+        )
+        return "\n".join(["## References", "", *(f"- {_unescape(entry.text.render(backend))}" for entry in entries)])
+
+
+def _unescape(text: str) -> str:
+    """Pybtex puts a backslash before all punctuation, and breaks lines."""
+    return " ".join(re.sub(r"\\([-.,:;()/$^&'])", r"\1", text).split())
 
 
 def numbers(root: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Make sphinx-codeautolink link the code of every page that was written, not only of those whose own text changed.
+"""Make sphinx-codeautolink link the code of every page that was written, whatever the reason.
 
-It asks for outdated pages when the build begins, before the other extensions here have said which pages have new outputs
-or marks; without this a page that is written again for such a reason would lose its links.
+It asks for outdated pages when the build begins, before the other extensions here have said which pages have new
+outputs or marks; without this a page that is written again for such a reason would lose its links.
 
 It also takes every title for that of a section and every section for one that has a title; boxes and exercises have the
 one without the other.
@@ -10,8 +10,8 @@ one without the other.
 import re
 from typing import Any
 
-import sphinx_codeautolink.extension
 import finish
+import sphinx_codeautolink.extension
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx_codeautolink.extension import SphinxCodeAutoLink

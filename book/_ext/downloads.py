@@ -40,7 +40,8 @@ def notebook(app: Sphinx, page: str, _template: str, context: dict[str, Any], do
 def launch(app: Sphinx, page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
     """Colab and Binder, for chapters of a book whose repository they can read."""
     address = re.fullmatch(
-        r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?", app.config["html_theme_options"].get("repository_url", "")
+        r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?",
+        app.config["html_theme_options"].get("repository_url", ""),
     )
     if not address or not context.get("ipynb_source"):
         return

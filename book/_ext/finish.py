@@ -1,9 +1,11 @@
-"""What the theme leaves undone on each page: a description for search engines, no script of another host or of no use,
-names and roles that assistive technology needs.
+"""What the theme leaves undone on each page.
 
-The last can only be mended in the finished HTML; each repair says what is wrong there.
+A description for search engines, no script of another host or of no use, names and roles that assistive technology
+needs. The last can only be mended in the finished HTML; each repair says what is wrong there.
 """
 
+import hashlib
+import os
 import pickle
 import re
 from html import escape
@@ -14,6 +16,8 @@ from docutils import nodes
 from sphinx.application import ENV_PICKLE_FILENAME, Sphinx
 
 REPAIRS = [
+    # scripts can wait until the page is there; only the first is needed by a line that follows it
+    (r'<script(?: async="async")? (?=[^>]*src="(?![^"]*documentation_options))(?![^>]*\bdefer\b)', "<script defer "),
     # icons come from the style sheet and its font; this script would draw them once more, for half a megabyte
     (r'<script[^>]*/scripts/fontawesome\.js[^>]*></script>\s*', ""),
     # thebe runs cells on another host; it is off, and still every page declares it, twice
@@ -65,9 +69,62 @@ def repair(app: Sphinx, error: Exception | None) -> None:
         text = path.read_text(encoding="utf8")
         for pattern, new in REPAIRS:
             text = re.sub(pattern, new, text, flags=re.DOTALL)
+        text = re.sub(
+            r'<img (?![^>]*\bwidth=)([^>]*src="([^"]*_images/[^"]*\.svg)")', lambda f: _with_size(f, path), text
+        )
         path.write_text(text, encoding="utf8")
     for template in Path(app.outdir, "_static").glob("*webpack-macros.html"):
         template.unlink()  # a part of the theme, and no page
+
+
+def bundle(app: Sphinx, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    for page in sorted(written(app)):
+        path = Path(app.builder.get_outfilename(page))  # type: ignore[attr-defined]
+        path.write_text(_one_style_sheet(path.read_text(encoding="utf8"), path, Path(app.outdir)), encoding="utf8")
+
+
+def _one_style_sheet(text: str, page: Path, out: Path) -> str:
+    """Put the style sheets of a page into one: a phone waits for each before it shows anything."""
+    links = list(re.finditer(r'<link (?=[^>]*rel="stylesheet")[^>]*href="([^":]*)"[^>]*>\s*', text))
+    sheets = [(page.parent / link[1].partition("?")[0]).resolve() for link in links]
+    content = "\n".join(_style(sheet, out / "_static") for sheet in sheets)
+    sheet = out / "_static" / f"style-{hashlib.sha256(content.encode()).hexdigest()[:16]}.css"
+    sheet.write_text(content, encoding="utf8")
+    for link in reversed(links):
+        text = text[: link.start()] + text[link.end() :]
+    address = os.path.relpath(sheet, page.parent).replace(os.sep, "/")
+    return text.replace("</title>", f'</title>\n<link rel="stylesheet" href="{address}">', 1)
+
+
+def _style(sheet: Path, target: Path) -> str:
+    """A style sheet with those that it imports in place, and addresses as seen from another folder."""
+
+    def address(found: re.Match) -> str:
+        path, mark, rest = re.match(r"([^?#]*)([?#]?)(.*)", found[2]).groups()  # type: ignore[union-attr]
+        return f"url({os.path.relpath(sheet.parent / path, target).replace(os.sep, '/')}{mark}{rest})"
+
+    text = sheet.read_text(encoding="utf8")
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    imports = re.findall(r"""@import\s+(?:url\()?["']?([^"')]+)["']?\)?\s*;""", text)
+    text = re.sub(r"@import[^;]*;|@charset[^;]*;", "", text)
+    text = re.sub(r"""url\((["']?)(?!data:|https?:|#)([^"')]+)\1\)""", address, text)
+    return "".join(_style(sheet.parent / name, target) for name in imports) + text
+
+
+def _with_sizes(text: str, page: Path) -> str:
+    """Give drawings their size, so that the page need not move when they come."""
+
+    def image(found: re.Match) -> str:
+        head = (page.parent / found[2]).read_text(encoding="utf8")[:2000]
+        size = re.search(r'<svg[^>]*\bwidth="([\d.]+)pt" height="([\d.]+)pt"', head)
+        if size is None:
+            return found[0]
+        width, height = (round(float(points) * 4 / 3) for points in size.groups())
+        return f'<img width="{width}" height="{height}" {found[1]}'
+
+    return re.sub(r'<img (?![^>]*\bwidth=)([^>]*src="([^"]*_images/[^"]*\.svg)")', image, text)
 
 
 def keep_search_index(app: Sphinx, error: Exception | None) -> None:
@@ -86,4 +143,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # before sphinx-codeautolink writes the pages anew, with the attributes of each element in another order
     app.connect("build-finished", repair, priority=300)
     app.connect("build-finished", keep_search_index)
+    app.connect("build-finished", bundle, priority=900)  # when all extensions have written their style sheets
     return {"parallel_read_safe": False, "parallel_write_safe": False}

@@ -69,7 +69,9 @@ class Frames(SphinxTransform):
         up = "../" * self.env.docname.count("/")
         for node in list(self.document.findall(nodes.raw)):
             if node.get("format") == "html" and 'class="dl-animation"' in node.astext():
-                text = re.sub(r"data:image/png;base64,([\w+/=]+)", lambda found: up + self._file(found[1]), node.astext())
+                text = re.sub(
+                    r"data:image/png;base64,([\w+/=]+)", lambda found: up + self._file(found[1]), node.astext()
+                )
                 node[:] = [nodes.Text(text)]
 
     def _file(self, data: str) -> str:

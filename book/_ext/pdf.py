@@ -23,6 +23,9 @@ def arrange(app: Sphinx, tree: nodes.document, page: str) -> None:
     for section in [node for node in front.children if isinstance(node, nodes.section)]:
         _without_number(section)
     for file in list(tree.findall(addnodes.start_of_file)):
+        if file["docname"] == "book/reference/bibliography":  # LaTeX gives it a heading of its own
+            section = next(file.findall(nodes.section))
+            section.parent.replace(section, section.children[1:])
         title = _parts(app).get(file["docname"])
         if title is not None:
             before = rf"\part{{{title}}}" if title != "Reference" else rf"\appendix\part*{{{title}}}"
@@ -46,6 +49,7 @@ def _without_number(section: nodes.section) -> None:
 
 def anchor(translator: SphinxTranslator, node: nodes.Element) -> None:
     """Something to link to, for elements that have none in LaTeX of their own."""
+    translator.body.append("\n\n")
     for identifier in node["ids"]:
         translator.body.append(translator.hypertarget(identifier))  # type: ignore[attr-defined]
 

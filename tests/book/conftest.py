@@ -16,9 +16,17 @@ from starlette.staticfiles import StaticFiles
 
 from tools import chapters
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None) or next(
-    (str(p) for p in [Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")] if p.exists()), None
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PLACES = (Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The program."""
+    found = [path for path in map(shutil.which, NAMES) if path] + [str(path) for path in PLACES if path.exists()]
+    if not found:
+        pytest.skip("left out: there is no Chromium here (the README names the package)")
+    return found[0]
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +56,13 @@ def site(html):
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser(chromium):
     """Chromium with no way to any other host."""
-    if CHROMIUM is None:
-        pytest.skip("left out: there is no Chromium here (the README names the package)")
     from playwright.sync_api import sync_playwright
 
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     cut_off = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, cut_off])
-        yield chromium
-        chromium.close()
+        running = playwright.chromium.launch(executable_path=chromium, args=[*flags, cut_off])
+        yield running
+        running.close()

@@ -1,5 +1,6 @@
 """The build: what runs again and what does not, what fails and how, on a small book; then the real one."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,10 +8,13 @@ import shutil
 import subprocess
 import sys
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from nbclient import NotebookClient
 
-from tools import build, chapters, execute
+from tools import build, chapters, execute, notebooks
+from tools import source as source_of
 
 ROOT = chapters.ROOT
 
@@ -185,17 +189,6 @@ def test_imports_are_found_in_every_form(small):
 # ------------------------------------------------------------------------------------------------ the real book
 
 
-@pytest.fixture(scope="module")
-def html():
-    """The book as `make book` leaves it; a second run has nothing to do."""
-    command = [sys.executable, "-m", "tools.build"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert again.stdout.startswith("up to date: ")
-    return ROOT / "_build" / "html"
-
-
 def soup(path):
     return BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
 
@@ -262,18 +255,6 @@ def test_shown_source_is_the_source_with_its_docstrings_shortened(html):
     )
 
 
-def test_nothing_is_loaded_from_another_host(html):
-    for page in chapters.documents():
-        shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
-        for tag, attribute in (("script", "src"), ("link", "href"), ("img", "src")):
-            for element in shown.find_all(tag):
-                if tag == "link" and "stylesheet" not in element.get("rel", []):
-                    continue
-                assert not re.match(r"(https?:)?//", element.get(attribute, "")), element
-    assert (html / "_static" / "mathjax" / "tex-chtml.js").exists()
-    assert list((html / "_static" / "mathjax").rglob("*.woff"))
-
-
 def comparable(notebook):
     """Every output that must be the same in two runs."""
     kept = []
@@ -295,6 +276,98 @@ def test_a_second_run_shows_the_same(html, part):
     again, failure = execute.run(page, ROOT)
     assert failure is None
     assert comparable(again) == comparable(shown)
+
+
+# ------------------------------------------------------------------------------------------------ notebooks
+
+
+def test_glue_is_left_out_of_notebooks():
+    code = (
+        "from myst_nb import glue\nx = 1\nglue('x', x)\nfor a in (1, 2):\n    glue(\n        'a', a\n    )\n"
+        "for b in (1, 2):\n    y = b\n    glue('b', b)\nprint(y)  # glue(y)"
+    )
+    assert notebooks.without_glue(code) == "x = 1\nfor b in (1, 2):\n    y = b\nprint(y)  # glue(y)"
+    assert notebooks.without_glue("from myst_nb import glue\nfor a in x:\n    glue('a', a)") == ""
+
+
+@pytest.mark.parametrize("page", chapters.executable(), ids=lambda page: page.stem)
+def test_notebook_is_plain(html, page):
+    """No directive, role or label is left; the numbers are those of the page."""
+    if page.parent.name == "reference":
+        return
+    notebook = nbformat.read(html / "_sources" / page.relative_to(ROOT).with_suffix(".ipynb"), 4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert notebook.cells[0].source.startswith("# ")
+    assert not re.search(r"\{[\w:]+\}`|^`{3,}\{|^:\w+:|^\([\w-]+\)=|\(eq-", text, flags=re.MULTILINE)
+    assert "glue" not in "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
+    numbers = [number.text.strip("()#") for number in shown.select(".eqno")]
+    assert re.findall(r"\\tag\{([\d.]+)\}", text) == numbers
+    button = shown.find("a", href=re.compile(r"\.ipynb$"))
+    assert button["href"].endswith(f"_sources/{page.relative_to(ROOT).with_suffix('.ipynb').as_posix()}")
+
+
+@pytest.mark.parametrize("part", sorted({page.parent.name for page in chapters.executable()} - {"reference"}))
+def test_notebook_runs_by_itself(html, part, tmp_path):
+    """The last chapter of each part, in an empty folder and without the tools that the book is built with."""
+    page = [page for page in chapters.executable() if page.parent.name == part][-1]
+    notebook = nbformat.read(html / "_sources" / page.relative_to(ROOT).with_suffix(".ipynb"), 4)
+    hide = "import sys\nsys.modules.update(dict.fromkeys(['myst_nb', 'jupyter_book', 'tools']))"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(hide))
+    asyncio.run(
+        NotebookClient(
+            notebook, timeout=300, resources={"metadata": {"path": tmp_path}}, **execute.OPTIONS
+        ).async_execute()
+    )
+
+
+# ------------------------------------------------------------------------------------------------ the repository's address
+
+ADDRESS = "https://github.com/someone/their-book"
+
+
+def test_links_to_the_repository_appear_with_its_address(html, tmp_path):
+    shown = (html / "book" / "optimization" / "momentum.html").read_text(encoding="utf8")
+    assert not re.search('colab|mybinder|fa-github|Suggest edit|github.com/[^"]*/issues', shown)
+
+    root = tmp_path / "book with an address"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in ["_build/executed.json", *filter(lambda name: (ROOT / name).is_file(), listed)]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, root / name)
+    shutil.copytree(ROOT / "_build" / ".jupyter_cache", root / "_build" / ".jupyter_cache")
+    config = root / "_config.yml"
+    config.write_text(config.read_text().replace('  url: ""', f"  url: {ADDRESS}", 1))
+    command = [sys.executable, "-m", "tools.build", str(root)]
+    environment = {
+        name: value for name, value in os.environ.items() if name != "DLREF_DEVICE"
+    }  # as the outputs were made
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "unchanged" in ran.stdout
+    assert "executed" not in ran.stdout
+    page = soup(root / "_build" / "html" / "book" / "optimization" / "momentum.html")
+    links = {a["href"] for a in page.find_all("a", href=True)}
+    for part, rest in (
+        (ADDRESS, ""),
+        (f"{ADDRESS}/edit/main/", "book/optimization/momentum.md"),
+        ("https://colab.research.google.com/github/someone/their-book/blob/notebooks/", "optimization/momentum.ipynb"),
+        ("https://mybinder.org/v2/gh/someone/their-book/notebooks?labpath=", "optimization%2Fmomentum.ipynb"),
+    ):
+        assert part + rest in links
+    front = soup(root / "_build" / "html" / "book" / "index.html").text
+    assert f"dlref[notebook] @ git+{ADDRESS}" in front
+    notebook = (root / "_build" / "html" / "_sources" / "book" / "optimization" / "momentum.ipynb").read_text()
+    assert f"dlref[notebook] @ git+{ADDRESS}" in notebook
+
+
+# ------------------------------------------------------------------------------------------------ pieces
 
 
 def test_fingerprint_sees_every_input(small):
@@ -323,12 +396,7 @@ def test_marks_are_read_with_their_source(tmp_path):
 
 
 def test_short_docstrings():
-    sys.path.insert(0, str(ROOT / "book" / "_ext"))
-    try:
-        from short_docstrings import shorten
-    finally:
-        sys.path.pop(0)
     source = '    def f(x):  # noqa: ARG001\n        """First.\n\n        More.\n        """\n        return 1\n'
-    assert shorten(source) == 'def f(x):\n    """First."""\n    return 1\n'
+    assert source_of.shorten(source) == 'def f(x):\n    """First."""\n    return 1\n'
     plain = 'class A:\n    """One line."""\n\n    def g(self):\n        return "text"  # kept\n'
-    assert shorten(plain) == plain
+    assert source_of.shorten(plain) == plain

@@ -1,6 +1,10 @@
 """The site as a reader meets it: in a browser with the network cut off, light and dark, on a phone, by keyboard."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
 from urllib.parse import unquote
 
 import pytest
@@ -25,7 +29,9 @@ def context(browser, request):
     context.close()
 
 
-THEMES = pytest.mark.parametrize("context", [{"color_scheme": "light"}, {"color_scheme": "dark"}], ids=["light", "dark"], indirect=True)
+THEMES = pytest.mark.parametrize(
+    "context", [{"color_scheme": theme} for theme in ("light", "dark")], ids=["light", "dark"], indirect=True
+)
 SEE_EVERYTHING = """async () => {
   document.querySelectorAll("details").forEach((box) => { box.open = true; });
   for (let y = 0; y < document.documentElement.scrollHeight; y += 600) {
@@ -48,8 +54,7 @@ def addresses(soup):
 def test_no_link_is_broken(html):
     """Every address within the book leads to a file, every anchor to an element of that page."""
     soups = {path: BeautifulSoup(path.read_text(encoding="utf8"), "html.parser") for path in html.rglob("*.html")}
-    anchors = {path: {e["id"] for e in soup.find_all(id=True)} | {e["name"] for e in soup.find_all("a", attrs={"name": True})}
-               for path, soup in soups.items()}  # fmt: skip
+    anchors = {path: {element["id"] for element in soup.find_all(id=True)} for path, soup in soups.items()}
     broken = []
     for path, soup in soups.items():
         for element, address in addresses(soup):
@@ -88,7 +93,10 @@ def test_page_is_whole(site, context, page):
     view.goto(f"{site}/{page}.html")
     view.evaluate(SEE_EVERYTHING)
     assert not wrong
-    assert view.evaluate("[...document.images].filter((i) => i.checkVisibility() && !i.naturalWidth).map((i) => i.src)") == []
+    assert (
+        view.evaluate("[...document.images].filter((i) => i.checkVisibility() && !i.naturalWidth).map((i) => i.src)")
+        == []
+    )
     assert view.evaluate("document.querySelectorAll('.math:not(:has(mjx-container)), mjx-merror').length") == 0
     text = re.sub(r"\s+", " ", view.evaluate(VISIBLE))
     assert not re.search(r"\\\(|\\\[|\$\$|\{(eq|ref|glue|cite|term|doc|py):?\w*\}`", text)
@@ -107,7 +115,9 @@ VISIBLE = """() => {
 def test_axe_finds_nothing(site, context, page):
     """In the light theme by all rules, and in the dark one by those that depend on it: colours."""
     hidden = [["mjx-math"]]  # from assistive technology, which reads the MathML beside it
-    code = [["div.highlight pre"]]  # its many small pieces take a minute a page; one page of each kind has them looked at
+    code = [
+        ["div.highlight pre"]
+    ]  # its many small pieces take a minute a page; one page of each kind has them looked at
     seen = {"exclude": hidden if page in (PAGES[0], CHAPTERS[-1], SOURCES[-1]) else hidden + code}
     view = context.new_page()
     view.goto(f"{site}/{page}.html")
@@ -145,9 +155,13 @@ def test_a_chapter_takes_at_most_a_megabyte(site, browser, html):
         context = browser.new_context()
         sizes, first = transferred(context, f"{site}/{page}.html")
         soup = BeautifulSoup((html / f"{page}.html").read_text(encoding="utf8"), "html.parser")
-        frames = {name for box in soup.select(".dl-animation script") for name in re.findall(r"_images/\w+\.png", box.text)}
+        frames = {
+            name for box in soup.select(".dl-animation script") for name in re.findall(r"_images/\w+\.png", box.text)
+        }
         assert not any(url.endswith(name) for url in first for name in frames), "frames are loaded before they are seen"
-        totals[page] = sum(size for url, size in sizes.items() if not any((url or "").endswith(name) for name in frames))
+        totals[page] = sum(
+            size for url, size in sizes.items() if not any((url or "").endswith(name) for name in frames)
+        )
         context.close()
     assert sorted(totals.values())[len(totals) // 2] <= 1_000_000, totals
 
@@ -247,7 +261,9 @@ def test_animation(site, context, moves):
     assert picture.get_attribute("src") != source
     light = picture.get_attribute("src")
     view.evaluate("document.documentElement.dataset.theme = 'dark'")
-    view.wait_for_function("(old) => document.querySelector('.dl-animation img').getAttribute('src') !== old", arg=light)
+    view.wait_for_function(
+        "(old) => document.querySelector('.dl-animation img').getAttribute('src') !== old", arg=light
+    )
 
 
 @THEMES
@@ -257,3 +273,19 @@ def test_one_of_two_twins_is_shown(site, context):
     theme = view.evaluate("document.documentElement.dataset.theme")
     for twin in ("light", "dark"):
         assert view.locator(f"img.dl-{twin}").first.is_visible() == (twin == theme)
+
+
+@pytest.mark.parametrize("page", ["book/index", max(CHAPTERS, key=lambda page: (ROOT / f"{page}.md").stat().st_size)])
+def test_lighthouse(site, chromium, page, record_property):
+    """Accessibility, best practices and what search engines need; the score for speed is noted, and not a test."""
+    command = shutil.which("lighthouse")
+    if command is None:
+        pytest.skip("left out: there is no Lighthouse here (npm install --global lighthouse)")
+    flags = ["--quiet", "--output=json", "--preset=desktop", "--chrome-flags=--headless --no-sandbox --disable-gpu"]
+    environment = {**os.environ, "CHROME_PATH": chromium}
+    ran = subprocess.run(
+        [command, f"{site}/{page}.html", *flags], env=environment, capture_output=True, text=True, check=True
+    )
+    scores = {name: category["score"] for name, category in json.loads(ran.stdout)["categories"].items()}
+    record_property("performance", scores.pop("performance"))
+    assert min(scores.values()) >= 0.95, scores
