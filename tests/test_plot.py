@@ -3,7 +3,9 @@
 import base64
 import io
 import json
+import os
 import re
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -263,3 +265,228 @@ def test_animation_strip_has_the_first_the_last_and_two_between(monkeypatch):
 def test_bad_input_names_the_offender(call, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         call()
+
+
+# ------------------------------------------------------------------------------------------------ pictures, in words
+
+STYLE = {
+    "figure.figsize": [6.4, 3.6],
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11.0,
+    "axes.labelsize": 10.0,
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+    "lines.linewidth": 1.8,
+    "image.cmap": "gray",
+    "grid.linewidth": 0.7,
+    "svg.hashsalt": "dlref",
+    "pdf.fonttype": 42,
+}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_style_setting_by_setting(dark):
+    """A change of the style changes every figure of the book, and so is made in two places."""
+    mpl.rcdefaults()
+    plot.style(dark=dark)
+    assert {name: mpl.rcParams[name] for name in STYLE} == STYLE
+    *cycle, ink, grid = plot.COLOURS.values() if dark else plot.COLOURS
+    assert mpl.rcParams["axes.prop_cycle"].by_key() == {"color": cycle}
+    assert mpl.rcParams["grid.color"] == grid
+    for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
+        assert mpl.rcParams[name] == ink
+
+
+def test_in_a_notebook_figures_are_vectors_of_the_size_that_was_asked_for(monkeypatch):
+    from IPython.core import getipython
+    from matplotlib_inline import backend_inline
+
+    asked = []
+    monkeypatch.setattr(backend_inline, "set_matplotlib_formats", lambda *args, **kwargs: asked.append((args, kwargs)))
+    plot.style()
+    assert asked == []
+    monkeypatch.setattr(getipython, "get_ipython", object)
+    plot.style()
+    assert asked == [(("svg", "pdf"), {"bbox_inches": None})]
+
+
+def described(figure):
+    """A figure as data: its size, and what each of its axes holds, in numbers of three digits."""
+
+    def number(value):
+        return [number(v) for v in value] if np.ndim(value) else float(f"{float(value):.3g}")
+
+    def colours(value):
+        return [to_hex(colour, keep_alpha=True) for colour in np.atleast_2d(value)]
+
+    figure.canvas.draw()
+    axes = []
+    for ax in figure.axes:
+        entry = {
+            "box": number(ax.get_position().bounds),
+            "axis": ax.axison,
+            "texts": [ax.get_title(), ax.get_xlabel(), ax.get_ylabel()],
+            "title": ax.title.get_fontsize(),
+            "limits": number([ax.get_xlim(), ax.get_ylim()]),
+            "scale": ax.get_yscale(),
+            "ticks": [[t.get_text() for t in axis.get_ticklabels()] for axis in (ax.xaxis, ax.yaxis)],
+            "grid": bool(ax.xaxis.get_gridlines()[0].get_visible()) if ax.xaxis.get_gridlines() else None,
+            "lines": [
+                [l.get_label(), to_hex(l.get_color()), l.get_marker(), l.get_linestyle(),
+                 number([l.get_linewidth(), l.get_markersize()]), number(np.transpose(l.get_data()))]
+                for l in ax.lines
+            ],
+            "notes": [
+                [t.get_text(), number(t.get_position()), to_hex(t.get_color()), t.get_ha(), t.get_va(), t.get_fontsize()]
+                for t in ax.texts
+            ],
+            "images": [
+                [image.get_cmap().name, number(image.get_clim()), number([np.ma.mean(image.get_array()), np.ma.count(image.get_array())])]
+                for image in ax.images
+            ],
+            "bars": [number([p.get_x(), p.get_width(), p.get_height()]) for p in ax.patches],
+            "contours": [
+                [number(c.levels), colours(c.get_edgecolor()), colours(c.get_facecolor()), number(c.get_linewidth()),
+                 number([len(path) for path in c.get_paths()]), c.get_cmap().name, c.get_alpha()]
+                for c in ax.collections
+            ],
+            "legend": [t.get_text() for t in ax.get_legend().get_texts()] if ax.get_legend() else None,
+        }  # fmt: skip
+        axes.append(entry)
+    return {
+        "size": number(figure.get_size_inches()),
+        "margins": number(vars(figure.subplotpars).get("wspace", 0)),
+        "axes": axes,
+    }
+
+
+RNG = np.random.default_rng(0)
+POINTS, CLASSES = RNG.normal(size=(6, 2)), np.array([0, 1, 0, 1, 1, 0])
+PICTURES = {
+    "loss_curves": lambda: plot.loss_curves({"loss": [1.0, 0.5], "valid_loss": [1.2, 0.8]}),
+    "loss_curves log": lambda: plot.loss_curves({"loss": [1.0, 0.5]}, log=True),
+    "contour_path": lambda: plot.contour_path(
+        lambda x, y: x**2 + 3 * y, {"a": POINTS, "b": -POINTS}, xlim=(-1.0, 2.0), ylim=(-3.0, 1.0)
+    ),
+    "contour_path levels": lambda: plot.contour_path(
+        lambda x, y: x + y, {}, xlim=(-1.0, 1.0), ylim=(-1.0, 1.0), levels=[0.0, 0.5]
+    ),
+    "image_grid": lambda: plot.image_grid(RNG.random((11, 3, 4))),
+    "image_grid titles": lambda: plot.image_grid(
+        np.linspace(-1, 2, 36).reshape(3, 3, 4), ["x", "y", "z"], columns=2, size=1.5, cmap="RdBu", symmetric=True
+    ),
+    "confusion_matrix": lambda: plot.confusion_matrix(np.array([[3, 1, 0], [0, 4, 2], [0, 0, 0]]), ["p", "q", "r"]),
+    "confusion_matrix without mistakes": lambda: plot.confusion_matrix(np.array([[3, 0], [0, 4]]), ["p", "q"]),
+    "decision_boundary": lambda: plot.decision_boundary(lambda x: x[:, 0] + x[:, 1] ** 2, POINTS, CLASSES),
+    "decision_boundary threshold": lambda: plot.decision_boundary(
+        lambda x: x[:, 0] + x[:, 1], POINTS, CLASSES, threshold=-0.25
+    ),
+    "layer_histograms": lambda: plot.layer_histograms({"first": np.arange(10.0), "second": np.array([[0.5, 4.0]])}),
+    "layer_histograms bins": lambda: plot.layer_histograms({"only": np.arange(10.0)}, bins=3),
+}
+BASELINE = Path(__file__).with_name("pictures.json")
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_picture_is_as_it_was(name):
+    """What was looked at once stays so. After a change look again, then `DLREF_PICTURES=new pytest tests/test_plot.py`."""
+    RNG.bit_generator.state = np.random.default_rng(1).bit_generator.state
+    drawn = PICTURES[name]()
+    figure = drawn if isinstance(drawn, Figure) else drawn.figure
+    now = json.loads(json.dumps(described(figure)))
+    known = json.loads(BASELINE.read_text(encoding="utf8")) if BASELINE.exists() else {}
+    if os.environ.get("DLREF_PICTURES") == "new":
+        BASELINE.write_text(json.dumps({**known, name: now}, indent=None, separators=(",", ":")), encoding="utf8")
+        return
+    assert now == known[name]
+
+
+# ------------------------------------------------------------------------------------------------ animations, closely
+
+
+def shades(figure):
+    figure.subplots().imshow(np.random.default_rng(0).random((40, 40, 3)))
+
+
+def mark(figure, x):
+    figure.axes[0].plot(x, 5, "o")
+
+
+def animated(**kwargs):
+    settings = {"background": shades, "alt": 'a "dot"', "caption": "It moves & stops.", "figsize": (3.0, 2.0)} | kwargs
+    return plot.animate(mark, [1, 2, 3, 4, 5, 6], **settings)
+
+
+def test_page_of_an_animation():
+    animation = animated()
+    page = animation._repr_mimebundle_()["text/html"]
+    name = re.search(r'<figure class="dl-animation" id="(anim-[0-9a-f]{12})">', page)[1]
+    assert f'getElementById("{name}")' in page
+    frames = json.loads(re.search(r"const frames = (\{.*?\});", page)[1])
+    assert set(frames) == {"light", "dark"}
+    assert all(frame.startswith("data:image/png;base64,") for theme in frames.values() for frame in theme)
+    image = re.search(r'<img src="(.*?)" alt="(.*?)" width="(\d+)" height="(\d+)" loading="lazy">', page)
+    assert image.groups() == (frames["light"][0], "a &quot;dot&quot;", "300", "200")
+    assert 'min="0" max="5" value="0"' in page
+    assert "}, 125);" in page, "eight frames a second by default"
+    assert "}, 333);" in animated(fps=3)._repr_mimebundle_()["text/html"]
+    assert "<figcaption>It moves &amp; stops.</figcaption>" in page
+
+
+def test_name_of_an_animation_follows_its_content():
+    def name(**kwargs):
+        return re.search(r'id="(anim-\w+)"', animated(**kwargs)._repr_mimebundle_()["text/html"])[1]
+
+    assert name() == name()
+    assert name() != name(caption="Another.")
+    first, second = animated(), animated()
+    second.frames = {theme: [*frames[:-1], frames[0]] for theme, frames in first.frames.items()}
+    pages = [animation._repr_mimebundle_()["text/html"] for animation in (first, second)]
+    assert len({re.search(r'id="(anim-\w+)"', page)[1] for page in pages}) == 2, "only the last frame differs"
+
+
+def test_frames_are_small_pictures_of_the_size_asked_for():
+    for frames in animated().frames.values():
+        assert len(set(frames)) == 6
+        for frame in frames:
+            picture = Image.open(io.BytesIO(frame))
+            assert (picture.format, picture.size) == ("PNG", (300, 200))
+            assert 40 < len(picture.convert("RGBA").getcolors(1 << 20)) <= 64
+
+
+def test_what_moves_does_not_move_the_axes():
+    def far(figure, x):
+        figure.axes[0].plot([0, 1000 * x], [5, 5], "-")
+
+    def still(figure, _):
+        figure.axes[0].plot([0, 100], [5, 5], "-")
+
+    settings = {"background": shades, "alt": "a line", "caption": "It grows.", "figsize": (3.0, 2.0)}
+    assert plot.animate(far, [1, 2], **settings).frames == plot.animate(still, [1, 2], **settings).frames
+
+
+def test_strip_is_four_frames_in_a_row_and_always_the_same():
+    strip = animated().strip
+    width, height = map(float, re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", strip).groups())
+    assert (width, height) == (4 * 3 * 72, 2 * 72)
+    assert b"CreationDate" not in strip
+    drawn = []
+
+    def note(figure, x):
+        drawn.append((x, figure.bbox.width / figure.bbox.height))
+
+    settings = {"background": shades, "alt": "a line", "caption": "It grows.", "figsize": (3.0, 2.0)}
+    plot.animate(note, [1, 2, 3, 4, 5, 6, 7], **settings)
+    assert drawn[-4:] == [(x, pytest.approx(1.5)) for x in (1, 3, 5, 7)]
+    drawn.clear()
+    plot.animate(note, [1, 2], **settings)
+    assert [x for x, _ in drawn] == [1, 2] * 3

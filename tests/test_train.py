@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, TensorDataset
 
+from dlref import _processes, train
 from dlref.train import EarlyStopping, History, Snapshots, State, accuracy, evaluate, evaluating, fit, predict
 
 X = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
@@ -477,3 +478,162 @@ def test_bad_input_elsewhere_names_the_offender():
     ]:
         with pytest.raises(error, match="^" + re.escape(message)):
             call()
+
+
+# ---------------------------------------------------------------------------------------- devices, processes, the bar
+
+META, CPU = torch.device("meta"), torch.device("cpu")
+
+
+class Placed(nn.Linear):
+    """Notes where it is sent, and stays."""
+
+    def __init__(self):
+        super().__init__(1, 1)
+        self.sent = []
+
+    def to(self, device):
+        self.sent.append(device)
+        return self
+
+
+class Bar:
+    """Notes what tqdm is asked."""
+
+    def __init__(self, disable):
+        self.disable, self.updates, self.postfixes = disable, [], []
+
+    def update(self, n=1):
+        self.updates.append(n)
+
+    def set_postfix(self, **kwargs):
+        self.postfixes.append(kwargs)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+PAIR = torch.arange(6.0)[:, None], torch.arange(6.0)[:, None]
+
+
+def run(model, **kwargs):
+    kwargs = {"epochs": 1, "batch_size": 2} | kwargs
+    return train.fit(
+        model, nn.functional.mse_loss, PAIR, optimizer=torch.optim.SGD(model.parameters(), lr=0.0), **kwargs
+    )
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("rank", "disable"), [(0, None), (1, True)])
+def test_everything_goes_to_the_device_and_only_the_first_process_has_a_bar(monkeypatch, tmp_path, rank, disable):
+    joined, spread, bars, evaluated = [], [], [], []
+
+    def join(device):
+        joined.append(device)
+        return rank, 1, CPU
+
+    def tqdm(**kwargs):
+        bars.append(kwargs)
+        return Bar(disable=True)
+
+    def evaluate(*args, **kwargs):
+        evaluated.append(kwargs)
+        return {"loss": 1.0}
+
+    def batches_of(data, batches, device, num_workers):
+        spread.append((device, num_workers))
+        return _processes.batches_of(data, batches, device)
+
+    for function in (join, tqdm, evaluate, batches_of):
+        monkeypatch.setattr(train, function.__name__, function)
+    model = Placed()
+    run(model, device=META, num_workers=4, valid=PAIR)
+    assert joined == [META]
+    assert model.sent == [CPU]
+    assert spread == [(CPU, 4)]
+    assert evaluated == [{"metrics": None, "batch_size": 2, "device": CPU}]
+    assert bars == [{"total": 3, "unit": "batch", "disable": disable, "delay": 2}]
+    run(model)
+    assert spread[-1] == (CPU, 0), "by default the examples are loaded by the process itself"
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_bar_goes_on_where_training_does_and_shows_the_loss(monkeypatch, tmp_path):
+    bars = []
+
+    def tqdm(total, **kwargs):
+        bars.append(Bar(disable=len(bars) == 2))
+        bars[-1].total = total
+        return bars[-1]
+
+    monkeypatch.setattr(train, "tqdm", tqdm)
+    model = nn.Linear(1, 1)
+    run(model, epochs=2, batch_size=4, checkpoint=tmp_path / "c.pt")
+    run(model, epochs=5, batch_size=4, checkpoint=tmp_path / "c.pt")
+    run(model, batch_size=4)
+    first, second, hidden = bars
+    assert (first.total, first.updates) == (4, [0, 1, 1, 1, 1])
+    assert (second.total, second.updates) == (10, [4, 1, 1, 1, 1, 1, 1])
+    assert [set(shown) for shown in second.postfixes] == [{"loss", "refresh"}] * 6
+    assert all(shown["refresh"] is False for shown in second.postfixes)
+    assert hidden.postfixes == [], "reading the loss would make a GPU wait"
+
+
+@pytest.mark.parametrize(("world", "wrapped"), [(1, 0), (2, 1)])
+def test_several_processes_share_their_gradients(monkeypatch, world, wrapped):
+    seen = []
+
+    def parallel(model):
+        seen.append(model)
+        return model
+
+    monkeypatch.setattr(train, "join", lambda _: (0, world, CPU))
+    monkeypatch.setattr(train, "DistributedDataParallel", parallel)
+    model = nn.Linear(1, 1)
+    run(model)
+    assert seen == [model] * wrapped
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_share_weighs_what_it_says(monkeypatch):
+    share = _processes.Share([0], 1, 0.25)
+    monkeypatch.setattr(train, "batches_of", lambda *_: [(share, torch.ones(1, 1), torch.zeros(1, 1))])
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    run(model)
+    assert model.weight.grad.item() == 0.25 * 2
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_evaluate_and_predict_go_to_the_device_too(monkeypatch):
+    joined = []
+    monkeypatch.setattr(train, "join", lambda device: joined.append(device) or (0, 1, CPU))
+    model = Placed()
+    train.evaluate(model, nn.functional.mse_loss, PAIR, device=META, batch_size=1)
+    assert joined == [META]
+    assert model.sent == [CPU]
+    monkeypatch.setattr(train, "join", lambda _: (0, 1, META))
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        train.evaluate(nn.Identity(), nn.functional.mse_loss, PAIR)
+
+    monkeypatch.setattr(train, "default_device", lambda: META)
+    with pytest.raises(NotImplementedError, match="meta"):
+        train.predict(nn.Identity(), PAIR[0])
+    with pytest.raises(NotImplementedError, match="meta"):
+        train.predict(nn.Identity(), PAIR[0], device=META)
+    model = Placed()
+    train.predict(model, PAIR[0], device=CPU)
+    assert model.sent == [CPU]
+
+
+def test_examples_at_a_time_by_default():
+    sizes = []
+    model = nn.Linear(1, 1)
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    x = torch.zeros(300, 1)
+    train.predict(model, x)
+    train.evaluate(model, nn.functional.mse_loss, (x, x))
+    assert sizes == [256, 44, 256, 44]

@@ -69,10 +69,7 @@ def repair(app: Sphinx, error: Exception | None) -> None:
         text = path.read_text(encoding="utf8")
         for pattern, new in REPAIRS:
             text = re.sub(pattern, new, text, flags=re.DOTALL)
-        text = re.sub(
-            r'<img (?![^>]*\bwidth=)([^>]*src="([^"]*_images/[^"]*\.svg)")', lambda f: _with_size(f, path), text
-        )
-        path.write_text(text, encoding="utf8")
+        path.write_text(_with_sizes(text, path), encoding="utf8")
     for template in Path(app.outdir, "_static").glob("*webpack-macros.html"):
         template.unlink()  # a part of the theme, and no page
 

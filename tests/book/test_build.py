@@ -321,7 +321,7 @@ def test_notebook_runs_by_itself(html, part, tmp_path):
     )
 
 
-# ------------------------------------------------------------------------------------------------ the repository's address
+# -------------------------------------------------------------------------------- the repository's address
 
 ADDRESS = "https://github.com/someone/their-book"
 

@@ -1,0 +1,128 @@
+"""Mirrors dlref/_processes.py within one process; tests/test_train.py starts two for real."""
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from dlref import _processes
+from dlref._processes import Mean, Share, batches_of, join, rank_and_world
+
+CPU = torch.device("cpu")
+
+
+def under_torchrun(monkeypatch, rank, world, local_rank=0):
+    for name, value in (("RANK", rank), ("WORLD_SIZE", world), ("LOCAL_RANK", local_rank)):
+        monkeypatch.setenv(name, str(value))
+
+
+def test_mean_weighs_batches_by_their_size():
+    mean = Mean(CPU)
+    mean.add(torch.tensor(2.0), 3)
+    mean.add(torch.tensor(4.0), 1)
+    assert mean.sums.tolist() == [10, 4]
+    assert mean.sums.dtype == torch.float64
+    assert mean.over_processes() == 2.5
+
+
+def test_mean_lives_on_its_device_in_a_type_that_is_there(monkeypatch):
+    assert Mean(torch.device("meta")).sums.device.type == "meta"
+    asked = []
+    monkeypatch.setattr(torch, "zeros", lambda n, *, dtype, device: asked.append((n, dtype, device.type)))
+    for name in ("mps", "cuda"):
+        Mean(torch.device(name))
+    assert asked == [(2, torch.float32, "mps"), (2, torch.float64, "cuda")]
+
+
+@pytest.mark.parametrize(("available", "initialized", "expected"), [(1, 1, 3.0), (1, 0, 2.0), (0, 1, 2.0)])
+def test_mean_is_over_all_processes(monkeypatch, available, initialized, expected):
+    monkeypatch.setattr(_processes.dist, "is_available", lambda: bool(available))
+    monkeypatch.setattr(_processes.dist, "is_initialized", lambda: bool(initialized))
+    monkeypatch.setattr(_processes.dist, "all_reduce", lambda sums: sums.add_(torch.tensor([4.0, 1.0])))
+    mean = Mean(CPU)
+    mean.add(torch.tensor(2.0), 1)
+    assert mean.over_processes() == expected
+
+
+def test_alone_a_process_has_everything(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert rank_and_world() == (0, 1)
+    data = torch.arange(5.0), torch.arange(5)
+    ((share, inputs, targets),) = batches_of(data, [torch.tensor([4, 0, 2])], CPU)
+    assert share == Share([4, 0, 2], 3, 1.0)
+    assert inputs.tolist() == targets.tolist() == [4, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("rank", "first", "second"),
+    [(0, Share([3, 0], 2, 1.2), Share([2], 1, 1.5)), (1, Share([1, 2], 2, 1.2), Share([4], 1, 1.5)),
+     (2, Share([4], 1, 0.6), Share([2], 0, 0.0))],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["tensors", "dataset"])
+def test_shares_of_three_processes(monkeypatch, rank, first, second, kind):
+    """By the weights the mean of three gradients is that of the whole batch; who has no example weighs nothing."""
+    under_torchrun(monkeypatch, rank, 3)
+    data = torch.arange(5.0), torch.arange(5)
+    data = data if kind == "tensors" else TensorDataset(*data)
+    shares = list(batches_of(data, [torch.tensor([3, 1, 4, 0, 2]), torch.tensor([2, 4])], CPU))
+    for (share, inputs, targets), expected in zip(shares, (first, second), strict=True):
+        assert (share.indices, share.count) == (expected.indices, expected.count)
+        assert share.weight == pytest.approx(expected.weight)
+        assert inputs.tolist() == targets.tolist() == expected.indices
+
+
+def test_batches_go_to_the_device():
+    data = torch.arange(5.0), torch.arange(5)
+    ((_, inputs, targets),) = batches_of(data, [torch.tensor([1])], torch.device("meta"))
+    assert inputs.device.type == targets.device.type == "meta"
+
+
+def test_workers_are_those_asked_for(monkeypatch):
+    asked, loader = [], _processes.DataLoader
+
+    def spy(*args, num_workers, **kwargs):
+        asked.append(num_workers)
+        return loader(*args, num_workers=0, **kwargs)
+
+    monkeypatch.setattr(_processes, "DataLoader", spy)
+    data = TensorDataset(torch.arange(2.0), torch.arange(2))
+    list(batches_of(data, [torch.tensor([1])], CPU))
+    list(batches_of(data, [torch.tensor([1])], CPU, 3))
+    assert asked == [0, 3]
+
+
+@pytest.fixture
+def group(monkeypatch):
+    """What is asked of torch.distributed and of CUDA, neither of which need be there."""
+    asked = []
+    monkeypatch.setattr(_processes.dist, "is_initialized", lambda: "init" in dict(asked))
+    monkeypatch.setattr(_processes.dist, "init_process_group", lambda backend: asked.append(("init", backend)))
+    monkeypatch.setattr(_processes.atexit, "register", lambda function: asked.append(("at exit", function)))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: asked.append(("set", device)))
+    return asked
+
+
+def test_one_process_joins_nothing(monkeypatch, group):
+    under_torchrun(monkeypatch, 0, 1, 1)
+    monkeypatch.setattr(_processes, "default_device", lambda: torch.device("cuda"))
+    assert join(None) == (0, 1, torch.device("cuda"))
+    assert join(CPU) == (0, 1, CPU)
+    assert group == []
+
+
+def test_processes_on_gpus(monkeypatch, group):
+    under_torchrun(monkeypatch, 3, 2, 1)
+    monkeypatch.setattr(_processes, "default_device", lambda: torch.device("cuda"))
+    own = torch.device("cuda", 1)
+    expected = [("set", own), ("init", "nccl"), ("at exit", _processes.dist.destroy_process_group)]
+    assert join(None) == (3, 2, own)
+    assert group == expected
+    assert join(own) == (3, 2, own)
+    assert group == expected, "the second time there is nothing to join"
+
+
+def test_processes_on_cpus(monkeypatch, group):
+    under_torchrun(monkeypatch, 1, 2, 1)
+    monkeypatch.setattr(_processes, "default_device", lambda: CPU)
+    assert join(None) == (1, 2, CPU)
+    assert group == [("init", "gloo"), ("at exit", _processes.dist.destroy_process_group)]
