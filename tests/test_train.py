@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, TensorDataset
 
-from dlref import _processes, train
+from dlref import _checkpoint, _processes, train
 from dlref.train import EarlyStopping, History, Snapshots, State, accuracy, evaluate, evaluating, fit, predict
 
 X = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
@@ -292,6 +292,46 @@ def test_checkpoint_of_something_else_is_refused(tmp_path):
     wide = nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Dropout(), nn.Linear(9, 2))
     with pytest.raises(ValueError, match=r"is of another model or optimizer: "):
         trained(wide, checkpoint=path)
+
+
+def test_a_checkpoint_holds_the_generators_of_all_gpus(tmp_path, monkeypatch):
+    """There need be no GPU: what is asked of CUDA is noted."""
+    states, given = [torch.tensor([1], dtype=torch.uint8), torch.tensor([2], dtype=torch.uint8)], []
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: states)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", given.append)
+    path, model = tmp_path / "run.pt", network()
+    state = State(1, model, sgd(model))
+    _checkpoint.save(path, state, None, [])
+    _checkpoint.resume(path, state, None, [], torch.device("cpu"))
+    assert given == []
+    _checkpoint.resume(path, state, None, [], torch.device("cuda"))
+    torch.testing.assert_close(given, [states])
+
+
+def test_a_checkpoint_is_read_on_the_cpu_and_runs_no_code(tmp_path, monkeypatch):
+    asked, real = [], torch.load
+    monkeypatch.setattr(torch, "load", lambda *args, **kwargs: asked.append(kwargs) or real(*args, **kwargs))
+    path = tmp_path / "run.pt"
+    trained(network(), epochs=1, checkpoint=path)
+    trained(network(), epochs=2, checkpoint=path)
+    assert asked == [{"map_location": "cpu", "weights_only": True}]
+
+
+def test_a_schedule_may_be_added_or_left_out_on_resuming(tmp_path):
+    def schedule(optimizer):
+        return torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+
+    for first, second in ((True, False), (False, True)):
+        path = tmp_path / f"{first}.pt"
+        model = network()
+        optimizer = sgd(model)
+        trained(model, 1, optimizer=optimizer, checkpoint=path, scheduler=schedule(optimizer) if first else None)
+        model = network()
+        optimizer = sgd(model)
+        history = trained(
+            model, 2, optimizer=optimizer, checkpoint=path, scheduler=schedule(optimizer) if second else None
+        )
+        assert len(history["loss"]) == 2
 
 
 @pytest.mark.own_process

@@ -1,6 +1,8 @@
 """The build: what runs again and what does not, what fails and how, on a small book; then the real one."""
 
+import ast
 import asyncio
+import importlib
 import json
 import os
 import re
@@ -10,6 +12,8 @@ import sys
 
 import nbformat
 import pytest
+import torch
+import yaml
 from bs4 import BeautifulSoup
 from nbclient import NotebookClient
 
@@ -253,6 +257,53 @@ def test_shown_source_is_the_source_with_its_docstrings_shortened(html):
         and "return np.where(z >= 0, 1, e) / (1 + e)" in block
         for block in blocks
     )
+
+
+def test_names_in_code_link_to_the_interface_and_back(html):
+    """Every public name of a chapter's module that its cells use; its entry there lists the chapter."""
+    for page in chapters.executable():
+        if page.parent.name == "reference":
+            continue
+        part, name = page.parent.name, page.stem
+        shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
+        entries = soup(html / "book" / "reference" / f"api_{part}.html")
+        code = "\n".join(chapters.code_cells(chapters.read(page)))
+        names = set(importlib.import_module(f"dlref.{part}.{name}").__all__)
+        used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)} & names
+        assert used
+        for public in used:
+            target = f"../reference/api_{part}.html#dlref.{part}.{name}.{public}"
+            links = {a["href"].replace("../../book/", "../") for a in shown.select("div.highlight a[href]")}
+            assert target in links, public
+            entry = entries.find(id=f"dlref.{part}.{name}.{public}").parent
+            assert any(f"{part}/{name}.html" in a["href"] for a in entry.select("table a[href]")), public
+
+
+def test_headlines_are_among_the_results(html):
+    table = soup(html / "book" / "reference" / "results.html").select_one("table").text
+    cells = [cell for page in chapters.executable() for cell in chapters.read(page).cells]
+    headlines = [what for cell in cells for what in cell.metadata.get("headline", {}).values()]
+    assert headlines
+    assert all(what in re.sub("[’‘]", "'", table) for what in headlines)
+
+
+def test_front_page_has_a_card_a_part_and_the_facts_of_the_build(html):
+    front = soup(html / "book" / "index.html")
+    parts = yaml.safe_load((ROOT / "book" / "parts.yml").read_text(encoding="utf8"))
+    cards = front.select(".sd-card")
+    assert [card.select_one(".sd-card-title").text.strip() for card in cards] == [p["title"] for p in parts.values()]
+    for card, part in zip(cards, parts, strict=True):
+        written = [page for page in chapters.documents() if page.parent.name == part]
+        assert len(card.select("img")) == 2 * bool(written), "light and dark"
+        assert len(card.select("p.chapters a, .chapters a")) == len(written)
+    facts = dict([cell.text.strip() for cell in row.find_all(["th", "td"])] for row in front.select("table tr"))
+    pages = [page for page in chapters.documents() if page.parent.name not in ("book", "reference")]
+    assert facts["Chapters"] == str(len(pages))
+    cells = sum(len(chapters.code_cells(chapters.read(page))) for page in chapters.executable())
+    assert facts["Code cells executed"] == str(cells)
+    count = sum(len(chapters.equations(page)) for page in pages)
+    assert facts["Equations held by tests"] == f"{count} of {count}"
+    assert f"torch {torch.__version__}" in facts["Versions"]
 
 
 def comparable(notebook):

@@ -240,3 +240,45 @@ def test_no_number_is_typed_that_a_cell_could_give(page):
     suspicious = [n for n in typed if n not in allowed and not re.fullmatch(r"\d", n)]
     assert not suspicious, "take these from a cell with glue, or say in typed_numbers.yml why not"
     assert allowed <= set(typed), f"no longer on the page: {allowed - set(typed)}"
+
+
+# ------------------------------------------------------------------------------------------- topics, terms, results
+
+
+def test_every_term_of_the_glossary_is_used_and_in_order():
+    body = text(ROOT / "book" / "reference" / "glossary.md").split("```{glossary}\n")[1].split("```")[0]
+    terms = [line for line in body.splitlines() if line and not line.startswith(" ")]
+    assert terms == sorted(terms, key=str.lower)
+    used = set()
+    for page in PAGES:
+        for found in re.findall(r"\{term\}`([^`]*)`", text(page)):
+            used.add(re.sub(r".*<(.*)>", r"\1", found))
+    assert used == set(terms)
+
+
+def test_page_has_a_topic_and_a_headline(page):
+    """A topic by its label, and in the results a number of some experiment."""
+    assert set(chapters.labels(page)) & set(chapters.topics())
+    assert any(cell.metadata.get("headline") for cell in chapters.read(page).cells)
+
+
+def test_every_part_has_its_card():
+    parts = yaml.safe_load(text(ROOT / "book" / "parts.yml"))
+    order = list(dict.fromkeys(chapter.parts[0] for chapter in CHAPTERS))
+    assert [part for part in parts if part in order] == order
+    for part in order:
+        page, _, figure = parts[part]["figure"].partition("#")
+        assert f"name: {figure}\n" in text(ROOT / "book" / f"{page}.md")
+
+
+def test_every_module_and_data_set_has_its_place_in_the_reference():
+    pages = {page.stem: text(page) for page in (ROOT / "book" / "reference").glob("*.md")}
+    for module in MODULES:
+        _, *part, name = module.split(".")
+        assert f"## {name}\n" in pages[f"api_{part[0] if part else 'shared'}"]
+        assert f".. automodule:: {module}\n" in pages[f"api_{part[0] if part else 'shared'}"]
+    data = importlib.import_module("dlref.data")
+    sets = [name for name in data.__all__ if inspect.isfunction(getattr(data, name))]
+    for name in sets:
+        assert f"{{data-card}} {name}\n" in pages["data"]
+        assert pages["data"].count(f"{name}(") or "base_url" in inspect.signature(getattr(data, name)).parameters
