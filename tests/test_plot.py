@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -317,6 +318,13 @@ def test_in_a_notebook_figures_are_vectors_of_the_size_that_was_asked_for(monkey
     monkeypatch.setattr(getipython, "get_ipython", object)
     plot.style()
     assert asked == [(("svg", "pdf"), {"bbox_inches": None})]
+
+
+def test_outside_a_notebook_there_need_be_no_ipython(monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython.core.getipython", None)
+    mpl.rcdefaults()
+    plot.style()
+    assert mpl.rcParams["figure.figsize"] == STYLE["figure.figsize"]
 
 
 def described(figure):

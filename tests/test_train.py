@@ -649,11 +649,18 @@ def test_a_share_weighs_what_it_says(monkeypatch):
 
 @pytest.mark.usefixtures("unchecked")
 def test_evaluate_and_predict_go_to_the_device_too(monkeypatch):
-    joined = []
+    joined, spread = [], []
+
+    def batches_of(data, batches, device):
+        spread.append(device)
+        return _processes.batches_of(data, batches, device)
+
+    monkeypatch.setattr(train, "batches_of", batches_of)
     monkeypatch.setattr(train, "join", lambda device: joined.append(device) or (0, 1, CPU))
     model = Placed()
     train.evaluate(model, nn.functional.mse_loss, PAIR, device=META, batch_size=1)
     assert joined == [META]
+    assert spread == [CPU]
     assert model.sent == [CPU]
     monkeypatch.setattr(train, "join", lambda _: (0, 1, META))
     with pytest.raises((NotImplementedError, RuntimeError), match="meta"):

@@ -289,3 +289,16 @@ def test_lighthouse(site, chromium, page, record_property):
     scores = {name: category["score"] for name, category in json.loads(ran.stdout)["categories"].items()}
     record_property("performance", scores.pop("performance"))
     assert min(scores.values()) >= 0.95, scores
+
+
+def test_solutions_open_and_the_page_begins_by_keyboard(site, context):
+    view = context.new_page()
+    view.goto(f"{site}/{CHAPTERS[0]}.html")
+    view.keyboard.press("Tab")
+    assert view.evaluate("document.activeElement.getAttribute('href')") == "#main-content"
+    solution = view.locator(".solution").first
+    text = solution.locator("p").nth(1)
+    assert not text.is_visible()
+    solution.locator("button.toggle-button").focus()
+    view.keyboard.press("Enter")
+    text.wait_for(state="visible")
