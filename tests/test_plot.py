@@ -1,6 +1,7 @@
 """Mirrors dlref/plot.py and its parts (_style, _animation): what a picture says; how it looks is for eyes."""
 
 import base64
+import inspect
 import io
 import json
 import os
@@ -495,3 +496,61 @@ def test_strip_is_four_frames_in_a_row_and_always_the_same():
     drawn.clear()
     plot.animate(note, [1, 2], **settings)
     assert [x for x, _ in drawn] == [1, 2] * 3
+
+
+# ------------------------------------------------------------------------------------------------ axes that are given
+
+
+def colours_of(lines):
+    return [to_hex(line.get_color()) for line in lines]
+
+
+def used_axes():
+    """Axes in which something has been drawn, without a grid."""
+    ax = plt.subplots()[1]
+    ax.plot([0], [0])
+    ax.grid(visible=False)
+    return ax
+
+
+def has_grid(ax):
+    return ax.xaxis.get_gridlines()[0].get_visible()
+
+
+def test_paths_keep_their_colours_in_axes_that_are_given():
+    ax = used_axes()
+    paths = {"a": POINTS, "b": -POINTS}
+    assert plot.contour_path(lambda x, y: x + y, paths, xlim=(-1.0, 1.0), ylim=(-1.0, 1.0), ax=ax) is ax
+    first, second = list(plot.COLOURS)[:2]
+    assert colours_of(ax.lines[1:]) == [first, first, second, second]
+    assert not has_grid(ax)
+    assert inspect.signature(plot.contour_path).parameters["levels"].default == 20
+
+
+def test_matrix_in_axes_that_are_given():
+    ax = used_axes()
+    assert plot.confusion_matrix(np.array([[1, 2], [0, 3]]), ["p", "q"], ax=ax) is ax
+    assert not has_grid(ax)
+
+
+def test_boundary_in_axes_that_are_given(monkeypatch):
+    ax, fields = used_axes(), []
+    contourf = ax.contourf
+    monkeypatch.setattr(ax, "contourf", lambda *args, **kwargs: fields.append(args) or contourf(*args, **kwargs))
+    X = np.array([[2.0, 0.0], [2.0, 1.0]])  # one column without any spread
+
+    def steps(x):
+        return np.where(x[:, 1] < 0.2, 0.0, np.where(x[:, 1] < 0.8, 0.5, 1.0))
+
+    assert plot.decision_boundary(steps, X, np.array([0, 1]), ax=ax) is ax
+    assert colours_of(ax.lines[1:]) == list(plot.COLOURS)[:2]
+    ((u, v, positive),) = fields
+    assert u[0, 0] < 2 < u[0, -1]
+    assert v[0, 0] < 0 < 1 < v[-1, 0]
+    assert (positive == (v >= 0.8)).all(), "at the threshold itself it is not class 1 yet"
+
+
+def test_histograms_share_their_axis():
+    first, second = plot.layer_histograms({"a": np.arange(10.0), "b": np.arange(5.0)}).axes
+    first.set_xlim(2, 3)
+    assert second.get_xlim() == (2, 3)

@@ -16,8 +16,8 @@ from docutils import nodes
 from sphinx.application import ENV_PICKLE_FILENAME, Sphinx
 
 REPAIRS = [
-    # scripts can wait until the page is there; only the first is needed by a line that follows it
-    (r'<script(?: async="async")? (?=[^>]*src="(?![^"]*documentation_options))(?![^>]*\bdefer\b)', "<script defer "),
+    # scripts can wait until the page is there; the one that a line of the page needs at once stands in the page
+    (r'<script(?: async="async")? (?=[^>]*src=")(?![^>]*\bdefer\b)', "<script defer "),
     # icons come from the style sheet and its font; this script would draw them once more, for half a megabyte
     (r'<script[^>]*/scripts/fontawesome\.js[^>]*></script>\s*', ""),
     # thebe runs cells on another host; it is off, and still every page declares it, twice
@@ -67,6 +67,7 @@ def repair(app: Sphinx, error: Exception | None) -> None:
     for page in sorted(written(app)):
         path = Path(app.builder.get_outfilename(page))  # type: ignore[attr-defined]
         text = path.read_text(encoding="utf8")
+        text = _with_options_inline(text, path)
         for pattern, new in REPAIRS:
             text = re.sub(pattern, new, text, flags=re.DOTALL)
         path.write_text(_with_sizes(text, path), encoding="utf8")
@@ -77,22 +78,42 @@ def repair(app: Sphinx, error: Exception | None) -> None:
 def bundle(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
+    out = Path(app.outdir)
+    icons: set[str] = set()
+    for path in [*out.rglob("*.html"), *out.rglob("*.js")]:
+        if path.name != "fontawesome.js":
+            icons |= set(re.findall(r"fa-[\w-]+", path.read_text(encoding="utf8")))
     for page in sorted(written(app)):
         path = Path(app.builder.get_outfilename(page))  # type: ignore[attr-defined]
-        path.write_text(_one_style_sheet(path.read_text(encoding="utf8"), path, Path(app.outdir)), encoding="utf8")
+        path.write_text(_one_style_sheet(path.read_text(encoding="utf8"), path, out, icons), encoding="utf8")
 
 
-def _one_style_sheet(text: str, page: Path, out: Path) -> str:
+def _one_style_sheet(text: str, page: Path, out: Path, icons: set[str]) -> str:
     """Put the style sheets of a page into one: a phone waits for each before it shows anything."""
     links = list(re.finditer(r'<link (?=[^>]*rel="stylesheet")[^>]*href="([^":]*)"[^>]*>\s*', text))
     sheets = [(page.parent / link[1].partition("?")[0]).resolve() for link in links]
     content = "\n".join(_style(sheet, out / "_static") for sheet in sheets)
+    content = re.sub(r'((?:\.fa-[\w-]+:before,?)+)\{content:"[^"]*"\}', lambda f: _if_used(f, icons), content)
     sheet = out / "_static" / f"style-{hashlib.sha256(content.encode()).hexdigest()[:16]}.css"
     sheet.write_text(content, encoding="utf8")
     for link in reversed(links):
         text = text[: link.start()] + text[link.end() :]
     address = os.path.relpath(sheet, page.parent).replace(os.sep, "/")
     return text.replace("</title>", f'</title>\n<link rel="stylesheet" href="{address}">', 1)
+
+
+def _if_used(rule: re.Match, icons: set[str]) -> str:
+    """Of the theme's two thousand icons, those that the book has."""
+    return rule[0] if icons & set(re.findall(r"fa-[\w-]+", rule[1])) else ""
+
+
+def _with_options_inline(text: str, page: Path) -> str:
+    """Put the few lines of the one script that cannot wait into the page."""
+
+    def script(found: re.Match) -> str:
+        return f"<script>{(page.parent / found[1]).read_text(encoding='utf8').strip()}</script>"
+
+    return re.sub(r'<script src="([^"]*/documentation_options\.js)[^"]*"></script>', script, text)
 
 
 def _style(sheet: Path, target: Path) -> str:

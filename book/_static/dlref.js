@@ -11,12 +11,10 @@ addEventListener("DOMContentLoaded", () => {
     for (const kind of ["pointerenter", "focusin"]) used.addEventListener(kind, () => used.classList.remove("closed"));
   }
 
-  const scrollable = document.querySelectorAll("pre, .formula, .cell_output .output, .pst-scrollable-table-container");
+  const scrollable = [...document.querySelectorAll("pre, .formula, .cell_output .output, .pst-scrollable-table-container")];
   const reach = () => {
-    for (const box of scrollable) {
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-      else box.removeAttribute("tabindex");
-    }
+    const wide = scrollable.map((box) => box.scrollWidth > box.clientWidth); // all sizes first: each change costs a layout
+    scrollable.forEach((box, i) => { if (wide[i]) box.tabIndex = 0; else box.removeAttribute("tabindex"); });
   };
   reach();
   addEventListener("resize", reach);
