@@ -470,14 +470,22 @@ def test_frames_are_small_pictures_of_the_size_asked_for():
 
 
 def test_what_moves_does_not_move_the_axes():
+    def axes(figure):
+        figure.subplots().plot([0, 1], [0, 1])
+
     def far(figure, x):
-        figure.axes[0].plot([0, 1000 * x], [5, 5], "-")
+        figure.axes[0].plot([0, 1000 * x], [0.5, 0.5], "-")
 
     def still(figure, _):
-        figure.axes[0].plot([0, 100], [5, 5], "-")
+        figure.axes[0].plot([0, 100], [0.5, 0.5], "-")
 
-    settings = {"background": shades, "alt": "a line", "caption": "It grows.", "figsize": (3.0, 2.0)}
+    settings = {"background": axes, "alt": "a line", "caption": "It grows.", "figsize": (3.0, 2.0)}
     assert plot.animate(far, [1, 2], **settings).frames == plot.animate(still, [1, 2], **settings).frames
+
+
+def test_size_of_frames_does_not_depend_on_the_reader_s_settings():
+    mpl.rcParams["figure.dpi"] = 50
+    assert Image.open(io.BytesIO(animated().frames["light"][0])).size == (300, 200)
 
 
 def test_strip_is_four_frames_in_a_row_and_always_the_same():
