@@ -38,6 +38,11 @@ def documents(root: Path = ROOT) -> list[Path]:
     return found
 
 
+def chapters(root: Path = ROOT) -> list[Path]:
+    """The pages that teach, in reading order: without the front page and the reference."""
+    return [page for page in documents(root) if page.parent.name not in ("book", "reference")]
+
+
 def executable(root: Path = ROOT) -> list[Path]:
     """The pages that hold code cells."""
     return [page for page in documents(root) if is_myst_markdown_notebook(page.read_text(encoding="utf8"))]

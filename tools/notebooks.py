@@ -153,10 +153,9 @@ def _unescape(text: str) -> str:
 
 def numbers(root: Path) -> dict[str, str]:
     """Label of an equation to its number in the book."""
-    numbered = [page for page in chapters.documents(root) if page.parent.name not in ("book", "reference")]
     return {
         label: f"{chapter}.{number}"
-        for chapter, page in enumerate(numbered, 1)
+        for chapter, page in enumerate(chapters.chapters(root), 1)
         for number, label in enumerate(chapters.equations(page), 1)
     }
 
@@ -166,7 +165,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path, help="where to write the notebooks, in a folder a part")
     parser.add_argument("--repository", default="", help="address that dlref is installed from, where it is not found")
     options = parser.parse_args()
-    for chapter in chapters.executable():
+    for chapter in chapters.chapters():
         target = options.folder / chapter.relative_to(chapters.ROOT / "book").with_suffix(".ipynb")
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(convert(chapter, chapters.ROOT, options.repository), target)

@@ -28,7 +28,7 @@ def notebook(app: Sphinx, page: str, _template: str, context: dict[str, Any], do
     """Write the notebook of a chapter to where the theme's button looks for it."""
     root = Path(app.srcdir)
     path = root / f"{page}.md"
-    if doctree is None or path not in chapters.executable(root) or page.startswith("book/reference/"):
+    if doctree is None or path not in chapters.chapters(root):
         return
     repository = app.config["html_theme_options"].get("repository_url", "")
     target = Path(app.outdir, "_sources", f"{page}.ipynb")

@@ -114,7 +114,7 @@ class BuildTable(SphinxDirective):
         self.env.note_reread()
         root = Path(self.env.srcdir)
         runs = execute.known(root)
-        pages = [page for page in chapters.documents(root) if page.parent.name not in ("book", "reference")]
+        pages = chapters.chapters(root)
         equations = {label for page in pages for label in chapters.equations(page)}
         tests = build.tested(root)
         names = ("dlref", "torch", "numpy", "matplotlib", "jupyter-book")

@@ -261,9 +261,7 @@ def test_shown_source_is_the_source_with_its_docstrings_shortened(html):
 
 def test_names_in_code_link_to_the_interface_and_back(html):
     """Every public name of a chapter's module that its cells use; its entry there lists the chapter."""
-    for page in chapters.executable():
-        if page.parent.name == "reference":
-            continue
+    for page in chapters.chapters():
         part, name = page.parent.name, page.stem
         shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
         entries = soup(html / "book" / "reference" / f"api_{part}.html")
@@ -297,7 +295,7 @@ def test_front_page_has_a_card_a_part_and_the_facts_of_the_build(html):
         assert len(card.select("img")) == 2 * bool(written), "light and dark"
         assert len(card.select("p.chapters a, .chapters a")) == len(written)
     facts = dict([cell.text.strip() for cell in row.find_all(["th", "td"])] for row in front.select("table tr"))
-    pages = [page for page in chapters.documents() if page.parent.name not in ("book", "reference")]
+    pages = chapters.chapters()
     assert facts["Chapters"] == str(len(pages))
     cells = sum(len(chapters.code_cells(chapters.read(page))) for page in chapters.executable())
     assert facts["Code cells executed"] == str(cells)
@@ -332,6 +330,17 @@ def test_a_second_run_shows_the_same(html, part):
 # ------------------------------------------------------------------------------------------------ notebooks
 
 
+@pytest.mark.usefixtures("html")
+def test_all_notebooks_by_one_command(tmp_path):
+    """As publishing calls it."""
+    address = "https://github.com/someone/their-book"
+    command = [sys.executable, "-m", "tools.notebooks", str(tmp_path), "--repository", address]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    written = {path.relative_to(tmp_path).with_suffix("") for path in tmp_path.rglob("*.ipynb")}
+    assert written == {page.relative_to(ROOT / "book").with_suffix("") for page in chapters.chapters()}
+    assert all(f"git+{address}" in path.read_text(encoding="utf8") for path in tmp_path.rglob("*.ipynb"))
+
+
 def test_glue_is_left_out_of_notebooks():
     code = (
         "from myst_nb import glue\nx = 1\nglue('x', x)\nfor a in (1, 2):\n    glue(\n        'a', a\n    )\n"
@@ -341,11 +350,9 @@ def test_glue_is_left_out_of_notebooks():
     assert notebooks.without_glue("from myst_nb import glue\nfor a in x:\n    glue('a', a)") == ""
 
 
-@pytest.mark.parametrize("page", chapters.executable(), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", chapters.chapters(), ids=lambda page: page.stem)
 def test_notebook_is_plain(html, page):
-    """No directive, role or label is left; the numbers are those of the page."""
-    if page.parent.name == "reference":
-        return
+    """No directive, role or label is left; the numbers and the source that it shows are those of the page."""
     notebook = nbformat.read(html / "_sources" / page.relative_to(ROOT).with_suffix(".ipynb"), 4)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert notebook.cells[0].source.startswith("# ")
@@ -354,14 +361,18 @@ def test_notebook_is_plain(html, page):
     shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
     numbers = [number.text.strip("()#") for number in shown.select(".eqno")]
     assert re.findall(r"\\tag\{([\d.]+)\}", text) == numbers
+    listings = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    on_page = {block.text for block in shown.select("div.highlight pre")}
+    assert len(listings) == page.read_text(encoding="utf8").count("{literalinclude}")
+    assert set(listings) <= on_page
     button = shown.find("a", href=re.compile(r"\.ipynb$"))
     assert button["href"].endswith(f"_sources/{page.relative_to(ROOT).with_suffix('.ipynb').as_posix()}")
 
 
-@pytest.mark.parametrize("part", sorted({page.parent.name for page in chapters.executable()} - {"reference"}))
+@pytest.mark.parametrize("part", sorted({page.parent.name for page in chapters.chapters()}))
 def test_notebook_runs_by_itself(html, part, tmp_path):
     """The last chapter of each part, in an empty folder and without the tools that the book is built with."""
-    page = [page for page in chapters.executable() if page.parent.name == part][-1]
+    page = [page for page in chapters.chapters() if page.parent.name == part][-1]
     notebook = nbformat.read(html / "_sources" / page.relative_to(ROOT).with_suffix(".ipynb"), 4)
     hide = "import sys\nsys.modules.update(dict.fromkeys(['myst_nb', 'jupyter_book', 'tools']))"
     notebook.cells.insert(0, nbformat.v4.new_code_cell(hide))

@@ -14,7 +14,7 @@ MISSING = [name for name in ("latexmk", "xelatex", "pdftotext") if shutil.which(
 pytestmark = pytest.mark.skipif(
     bool(MISSING), reason=f"left out: {', '.join(MISSING)} not here (the README names the packages)"
 )
-PAGES = [page for page in chapters.documents() if page.parent.name not in ("book", "reference")]
+PAGES = chapters.chapters()
 
 
 @pytest.fixture(scope="module")

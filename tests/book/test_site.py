@@ -15,7 +15,7 @@ from tools import chapters
 
 ROOT = chapters.ROOT
 PAGES = [page.relative_to(ROOT).with_suffix("").as_posix() for page in chapters.documents()]
-CHAPTERS = [page for page in PAGES if page.split("/")[1] not in ("index", "reference")]
+CHAPTERS = [page.relative_to(ROOT).with_suffix("").as_posix() for page in chapters.chapters()]
 SOURCES = ["/".join(["_modules", *m.with_suffix("").parts]) for m in sorted(
     p.relative_to(ROOT) for p in (ROOT / "dlref").rglob("*.py") if not p.stem.startswith("_"))]  # fmt: skip
 ALL = [*PAGES, *SOURCES, "genindex", "py-modindex", "search"]

@@ -13,7 +13,7 @@ from tools import chapters
 
 ROOT = chapters.ROOT
 SHARED = ("data", "device", "plot", "train")
-PAGES = [page for page in chapters.documents() if page.parent.parent.name == "book" and page.parent.name != "reference"]
+PAGES = chapters.chapters()
 CHAPTERS = [page.relative_to(ROOT / "book").with_suffix("") for page in PAGES]
 MODULES = [f"dlref.{name}" for name in SHARED] + [f"dlref.{'.'.join(c.parts)}" for c in CHAPTERS]
 NAMES = [(m, name) for m in MODULES for name in importlib.import_module(m).__all__]
