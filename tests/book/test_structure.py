@@ -256,6 +256,25 @@ def test_every_term_of_the_glossary_is_used_and_in_order():
     assert used == set(terms)
 
 
+def test_notation_stands_where_the_table_says():
+    """Each symbol occurs in the equation or in the mathematics of the section that is said to define it."""
+    where = {}
+    for page in PAGES:
+        for formula, label in re.findall(r"\$\$\n(.*?)\n\$\$ \((eq-[\w-]+)\)", text(page), flags=re.DOTALL):
+            where["eq", label] = formula
+        _, *parts = re.split(r"^\(([\w-]+)\)=\n", text(page), flags=re.MULTILINE)
+        for label, body in zip(parts[::2], parts[1::2], strict=True):
+            where["ref", label] = " ".join(re.findall(r"\$+([^$]+)\$+", body))
+    rows = re.findall(
+        r"^\| (\$.*?\$) \| .*\{(eq|ref)\}`([\w-]+)`", text(ROOT / "book/reference/notation.md"), re.MULTILINE
+    )
+    assert len(rows) > 20
+    for symbols, kind, label in rows:
+        for symbol in re.findall(r"\$([^$]+)\$", symbols):
+            pattern = rf"(?<![A-Za-z\\]){re.escape(symbol)}(?![A-Za-z])"
+            assert re.search(pattern, where[kind, label]), f"{symbol} does not occur in {label}"
+
+
 def test_page_has_a_topic_and_a_headline(page):
     """A topic by its label, and in the results a number of some experiment."""
     assert set(chapters.labels(page)) & set(chapters.topics())
