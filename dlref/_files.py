@@ -41,7 +41,7 @@ def package(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = name.split(".")[0]
-        raise ImportError(f"this data set needs the package {missing}: pip install 'dlref[data]'") from error
+        raise ImportError(f"this needs the package {missing}: pip install 'dlref[data]'") from error
 
 
 def frozen(value: T) -> T:

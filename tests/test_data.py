@@ -138,7 +138,7 @@ def test_missing_package_says_what_to_install(monkeypatch, call, package):
     for name in [n for n in sys.modules if n.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=rf"^this data set needs the package {package}: pip install 'dlref\[data\]'$"):
+    with pytest.raises(ImportError, match=rf"^this needs the package {package}: pip install 'dlref\[data\]'$"):
         call()
 
 

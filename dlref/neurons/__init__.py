@@ -1,3 +1,4 @@
 """Part I: neurons and networks of them, in NumPy, gradients by hand."""
 
 from dlref.neurons.logistic_regression import *  # noqa: F403  the modules' __all__ is the part's interface
+from dlref.neurons.mcculloch_pitts import *  # noqa: F403
