@@ -83,6 +83,13 @@ def array(name: str, value: Any, shape: str, *, finite: bool = True, **sizes: in
     return value
 
 
+def numbers_array(name: str, value: Any, shape: str, **sizes: int) -> np.ndarray:
+    """Return ``value`` as :func:`array` does; whole numbers and truth values are taken as well, and become floats."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biu":
+        value = value.astype(float)
+    return array(name, value, shape, **sizes)
+
+
 def tensor(name: str, value: Any, shape: str, **sizes: int) -> Any:
     """Return ``value`` if it is a non-empty float tensor of the shape ``"B C H W"``, or raise.
 

@@ -105,6 +105,23 @@ def test_text():
             _check.text("name", value)
 
 
+def test_numbers_array():
+    value = np.ones((2, 3))
+    assert _check.numbers_array("X", value, "m n", n=3) is value
+    single = value.astype(np.float32)
+    assert _check.numbers_array("X", single, "m n") is single
+    for kind in (bool, np.uint8, np.int32):
+        taken = _check.numbers_array("X", value.astype(kind), "m n")
+        assert taken.dtype == np.float64
+        assert (taken == 1).all()
+    with fails(TypeError, "X must be a NumPy array of shape (m n), got [1] (list)"):
+        _check.numbers_array("X", [1], "m n")
+    with fails(ValueError, "X must have shape (m, n=2), got float64 array of shape (2, 3)"):
+        _check.numbers_array("X", value.astype(int), "m n", n=2)
+    with fails(TypeError, "X must hold floating-point numbers, got <U1 array of shape (1,)"):
+        _check.numbers_array("X", np.array(["a"]), "m")
+
+
 def test_array():
     value = np.ones((2, 3))
     assert _check.array("X", value, "m n", n=3) is value

@@ -101,7 +101,7 @@ def separating_hyperplane(
         >>> separating_hyperplane(boolean_inputs(2), np.array([0, 1, 1, 0])) is None
         True
     """
-    X = _check.array("X", X.astype(float) if isinstance(X, np.ndarray) and X.dtype.kind in "biu" else X, "m n")
+    X = _check.numbers_array("X", X, "m n")
     s = 2 * _check.binary_labels("y", y, len(X)) - 1
     n = X.shape[1]
     sides = s[:, None] * np.column_stack([X, -X, np.ones(len(X))])  # w is u - v with u, v >= 0
@@ -147,8 +147,8 @@ def threshold_functions(n: int) -> Int[np.ndarray, "functions rows"]:
         flips.append(swapped @ (1 << np.arange(n)[::-1]))
     targets = [tables[:, rows] @ place for rows in flips] + [(1 - tables) @ place]
     edges = np.ones(len(codes) * len(targets)), (np.tile(codes, len(targets)), np.concatenate(targets))
-    graph = package("scipy.sparse").coo_array(edges, shape=(len(codes), len(codes)))
-    _, classes = package("scipy.sparse.csgraph").connected_components(graph, directed=False)
+    graph = package("scipy.sparse").coo_array(edges)
+    _, classes = package("scipy.sparse.csgraph").connected_components(graph)
     _, first = np.unique(classes, return_index=True)
     separable = np.array([separating_hyperplane(X, tables[code]) is not None for code in first])
     return tables[separable[classes]]

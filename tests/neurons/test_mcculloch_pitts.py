@@ -129,6 +129,7 @@ def test_either_a_hyperplane_or_a_certificate(n):
 def test_number_of_threshold_functions(n, count):
     tables = threshold_functions(n)
     assert tables.shape == (count, 2**n)
+    assert tables.dtype.kind == "i"
     assert len({tuple(t) for t in tables.tolist()}) == count
     assert set(tables.ravel().tolist()) == {0, 1}
 
@@ -176,7 +177,12 @@ def test_covers_count_by_trying_all_labellings(m, n):
 
 X2, Y2 = np.eye(2), np.array([0, 1])
 REFUSED = {
-    "x list": (mcculloch_pitts, ([0, 1], 1), TypeError, "x must be a NumPy array of shape (..., n) of zeros and ones"),
+    "x list": (
+        mcculloch_pitts,
+        ([0, 1], 1),
+        TypeError,
+        "x must be a NumPy array of shape (..., n) of zeros and ones, got [0, 1]",
+    ),
     "x number": (mcculloch_pitts, (np.array(1), 1), TypeError, "x must be a NumPy array of shape (..., n)"),
     "x empty": (mcculloch_pitts, (np.zeros((2, 0)), 1), TypeError, "x must be a NumPy array of shape (..., n)"),
     "x text": (mcculloch_pitts, (np.array(["1"]), 1), TypeError, "x must be a NumPy array of shape (..., n)"),
