@@ -87,7 +87,7 @@ def numbers_array(name: str, value: Any, shape: str, **sizes: int) -> np.ndarray
     """Return ``value`` as :func:`array` does; whole numbers and truth values are taken as well, and become floats."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "biu":
         value = value.astype(float)
-    return array(name, value, shape, **sizes)
+    return array(name, value, shape, finite=True, **sizes)
 
 
 def tensor(name: str, value: Any, shape: str, **sizes: int) -> Any:

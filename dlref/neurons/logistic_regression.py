@@ -9,31 +9,9 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from dlref import _check
+from dlref.neurons.sigmoid_neuron import sigmoid
 
-__all__ = ["LogisticRegression", "Node", "binary_cross_entropy", "cost", "gradients", "sigmoid"]
-
-
-def sigmoid(z: Float[np.ndarray, "*shape m"]) -> Float[np.ndarray, "*shape m"]:
-    r"""Logistic function: the probability, from the log-odds; without overflow for any finite ``z``.
-
-    .. math:: \sigma(z) = \frac{1}{1 + e^{-z}} = \frac{e^{z}}{1 + e^{z}}
-
-    Args:
-        z: log-odds, any shape with an axis.
-
-    Raises:
-        TypeError, ValueError: if ``z`` is no array of finite floats, or empty.
-
-    Source:
-        Cox (1958), "The regression analysis of binary sequences".
-
-    Example:
-        >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
-        array([0. , 0.5, 1. ])
-    """
-    _check.array("z", z, "... m")
-    e = np.exp(-np.abs(z))  # in (0, 1]: the form whose exponential cannot overflow
-    return np.where(z >= 0, 1, e) / (1 + e)
+__all__ = ["LogisticRegression", "Node", "binary_cross_entropy", "cost", "gradients"]
 
 
 def binary_cross_entropy(z: Float[np.ndarray, " m"], y: Num[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
@@ -210,8 +188,8 @@ def _curvature_bound(X: np.ndarray, weight_decay: float) -> float:
 class Node:
     r"""A number in a computation graph, which knows what it was computed from and how it depends on it.
 
-    .. math:: \frac{\partial J}{\partial v} = \sum_{u\,:\,v \to u} \frac{\partial J}{\partial u}\,
-              \frac{\partial u}{\partial v}
+    .. math:: \frac{\partial J}{\partial s} = \sum_{t\,:\,s \to t} \frac{\partial J}{\partial t}\,
+              \frac{\partial t}{\partial s}
 
     Args:
         value: the number.

@@ -14,26 +14,11 @@ from sklearn.linear_model import LogisticRegression as Oracle
 from dlref.data import digits
 from dlref.neurons import LogisticRegression, Node, binary_cross_entropy, cost, gradients, sigmoid
 
-finite = st.floats(-1e6, 1e6)
-
 
 def problem(m=7, n=3, seed=0):
     rng = np.random.default_rng(seed)
     X, w = rng.normal(size=(m, n)), rng.normal(size=n)
     return X, (rng.random(m) < 0.5).astype(int), w, 0.3
-
-
-@pytest.mark.verifies("eq-sigmoid")
-@given(arrays(np.float64, st.integers(1, 5), elements=finite))
-def test_sigmoid_is_torchs_and_symmetric(z):
-    torch.testing.assert_close(sigmoid(z), torch.sigmoid(torch.from_numpy(z.copy())).numpy(), rtol=1e-12, atol=1e-300)
-    np.testing.assert_allclose(sigmoid(-z), 1 - sigmoid(z), atol=1e-15)
-
-
-def test_sigmoid_keeps_shape_and_precision_in_the_tails(close):
-    z = np.array([[-700.0, -40.0], [0.0, 40.0]])
-    close(sigmoid(z), 1 / (1 + np.exp(-z)), rtol=1e-15, atol=0.0)
-    assert sigmoid(np.array([-1e308, 1e308])).tolist() == [0, 1]
 
 
 @pytest.mark.verifies("eq-loss", "eq-stable-loss")
@@ -281,10 +266,6 @@ def test_graph_refuses():
 
 X2, Y2, W2 = np.ones((2, 3)), np.array([0, 1]), np.ones(3)
 REFUSED = {
-    "z list": (sigmoid, ([1.0],), TypeError, "z must be a NumPy array of shape (... m), got [1.0] (list)"),
-    "z scalar": (sigmoid, (np.array(1.0),), ValueError, "z must have shape (..., m), got float64 array of shape ()"),
-    "z empty": (sigmoid, (np.zeros(0),), ValueError, "z must not be empty"),
-    "z nan": (sigmoid, (np.array([np.nan]),), ValueError, "z must be finite, got 1 NaN"),
     "loss z": (binary_cross_entropy, (X2, Y2), ValueError, "z must have shape (m), got"),
     "loss y": (binary_cross_entropy, (W2, Y2), ValueError, "y must have shape (3,), got int64 array of shape (2,)"),
     "loss label": (binary_cross_entropy, (W2, W2 * 2), ValueError, "y must hold only 0 and 1, got 2.0 among them"),
