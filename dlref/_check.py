@@ -119,12 +119,13 @@ def _numeric(name: str, value: Any, shape: str, *, floating: bool, sizes: dict[s
         raise TypeError(f"{name} must hold floating-point numbers, got {describe(value)}")
 
 
-def binary_labels(name: str, value: Any, size: int) -> np.ndarray:
-    """Return ``value`` as floats if it is an array of ``size`` zeros and ones, or raise."""
+def binary_labels(name: str, value: Any, size: int | tuple[int, ...]) -> np.ndarray:
+    """Return ``value`` as floats if it is an array of zeros and ones of that size or shape, or raise."""
+    shape = (size,) if isinstance(size, int) else size
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be a NumPy array of {size} zeros and ones, got {describe(value)}")
-    if value.shape != (size,):
-        raise ValueError(f"{name} must have shape ({size},), got {describe(value)}")
+        raise TypeError(f"{name} must be a NumPy array of shape {shape} of zeros and ones, got {describe(value)}")
+    if value.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {describe(value)}")
     wrong = value[(value != 0) & (value != 1)]
     if wrong.size:
         raise ValueError(f"{name} must hold only 0 and 1, got {wrong[0]} among them")

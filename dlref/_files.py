@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 T = TypeVar("T")
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # images and labels, training and test
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -44,7 +45,7 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
         return np.frombuffer(file.read(), np.uint8).reshape(shape)
 
 
-def idx_arrays(base_url: str, folder: str | None, name: str) -> tuple[np.ndarray, ...]:
+def idx_arrays(base_url: str, folder: str | None, name: str) -> Arrays:
     """Training images and labels, test images and labels of a set in MNIST's format, downloaded once."""
     files = ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"]
     files += [file.replace("train", "t10k") for file in files]
@@ -54,7 +55,7 @@ def idx_arrays(base_url: str, folder: str | None, name: str) -> tuple[np.ndarray
     return x_train / scale, y_train.astype(int), x_test / scale, y_test.astype(int)
 
 
-def cifar10_arrays(base_url: str, folder: str | None) -> tuple[np.ndarray, ...]:
+def cifar10_arrays(base_url: str, folder: str | None) -> Arrays:
     """Training images and labels, test images and labels of CIFAR-10, from its binary archive: no pickle is loaded."""
     path = fetch(base_url, "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", folder, "cifar10")
     with tarfile.open(path) as archive:

@@ -165,7 +165,7 @@ def test_binary_labels():
         assert got.dtype == np.float64
         assert got.tolist() == [0, 1, 1]
     for value in ([0, 1], np.array(["0", "1"])):
-        with fails(TypeError, f"y must be a NumPy array of 2 zeros and ones, got {_check.describe(value)}"):
+        with fails(TypeError, f"y must be a NumPy array of shape (2,) of zeros and ones, got {_check.describe(value)}"):
             _check.binary_labels("y", value, 2)
     with fails(ValueError, "y must have shape (2,), got int64 array of shape (2, 1)"):
         _check.binary_labels("y", np.array([[0], [1]]), 2)

@@ -2,5 +2,6 @@
 
 from dlref.neurons.logistic_regression import *  # noqa: F403  the modules' __all__ is the part's interface
 from dlref.neurons.mcculloch_pitts import *  # noqa: F403
+from dlref.neurons.outputs_and_losses import *  # noqa: F403
 from dlref.neurons.perceptron import *  # noqa: F403
 from dlref.neurons.sigmoid_neuron import *  # noqa: F403

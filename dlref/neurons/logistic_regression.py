@@ -14,14 +14,16 @@ from dlref.neurons.sigmoid_neuron import sigmoid
 __all__ = ["LogisticRegression", "Node", "binary_cross_entropy", "cost", "gradients"]
 
 
-def binary_cross_entropy(z: Float[np.ndarray, " m"], y: Num[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-    r"""Loss of each example in nats, from the log-odds; finite for every finite ``z``.
+def binary_cross_entropy(
+    z: Float[np.ndarray, "*shape m"], y: Num[np.ndarray, "*shape m"]
+) -> Float[np.ndarray, "*shape m"]:
+    r"""Loss of each label in nats, from the log-odds; finite for every finite ``z``.
 
     .. math:: \mathcal{L}(a, y) = -y \log a - (1 - y) \log(1 - a) = \log(1 + e^{z}) - y z, \quad a = \sigma(z)
 
     Args:
-        z: log-odds.
-        y: labels, 0 or 1.
+        z: log-odds, any shape with an axis.
+        y: labels, 0 or 1, of the same shape.
 
     Raises:
         TypeError, ValueError: if ``z`` is no array of finite floats, or ``y`` not as many zeros and ones.
@@ -33,8 +35,8 @@ def binary_cross_entropy(z: Float[np.ndarray, " m"], y: Num[np.ndarray, " m"]) -
         >>> binary_cross_entropy(np.array([0.0, 1000.0]), np.array([1, 0])).round(3)
         array([6.93e-01, 1.00e+03])
     """
-    _check.array("z", z, "m")
-    y = _check.binary_labels("y", y, len(z))
+    _check.array("z", z, "... m")
+    y = _check.binary_labels("y", y, z.shape).astype(z.dtype)
     return np.logaddexp(0, z) - y * z
 
 

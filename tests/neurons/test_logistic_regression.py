@@ -32,6 +32,16 @@ def test_loss_is_minus_the_log_of_the_probability_given_to_the_label(close):
     close(binary_cross_entropy(z, y), theirs.numpy())
 
 
+def test_loss_of_labels_in_rows_is_torchs_and_keeps_the_precision(close):
+    rng = np.random.default_rng(0)
+    for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 1e-6)):
+        z, y = (30 * rng.normal(size=(4, 2, 3))).astype(dtype), rng.integers(0, 2, (4, 2, 3))
+        theirs = torch.nn.functional.binary_cross_entropy_with_logits(
+            torch.from_numpy(z), torch.from_numpy(y.astype(dtype)), reduction="none"
+        )
+        close(binary_cross_entropy(z, y), theirs.numpy(), rtol=tolerance, atol=tolerance)
+
+
 def test_loss_is_finite_where_the_sigmoid_rounds_to_one():
     z, y = np.array([1e4, -1e4, 1e4, -1e4]), np.array([0, 1, 1, 0])
     assert binary_cross_entropy(z, y).tolist() == [1e4, 1e4, 0, 0]
@@ -266,7 +276,8 @@ def test_graph_refuses():
 
 X2, Y2, W2 = np.ones((2, 3)), np.array([0, 1]), np.ones(3)
 REFUSED = {
-    "loss z": (binary_cross_entropy, (X2, Y2), ValueError, "z must have shape (m), got"),
+    "loss z": (binary_cross_entropy, ([1.0], Y2), TypeError, "z must be a NumPy array of shape (... m), got [1.0]"),
+    "loss shape": (binary_cross_entropy, (X2, Y2), ValueError, "y must have shape (2, 3), got int64 array"),
     "loss y": (binary_cross_entropy, (W2, Y2), ValueError, "y must have shape (3,), got int64 array of shape (2,)"),
     "loss label": (binary_cross_entropy, (W2, W2 * 2), ValueError, "y must hold only 0 and 1, got 2.0 among them"),
 }
