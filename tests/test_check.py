@@ -118,6 +118,8 @@ def test_numbers_array():
         _check.numbers_array("X", [1], "m n")
     with fails(ValueError, "X must have shape (m, n=2), got float64 array of shape (2, 3)"):
         _check.numbers_array("X", value.astype(int), "m n", n=2)
+    with fails(ValueError, "X must be finite, got 1 NaN or infinite values"):
+        _check.numbers_array("X", np.array([1.0, np.nan]), "m")
     with fails(TypeError, "X must hold floating-point numbers, got <U1 array of shape (1,)"):
         _check.numbers_array("X", np.array(["a"]), "m")
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 
 from dlref import _check
 from dlref.neurons.outputs_and_losses import OUTPUTS, one_hot
-from dlref.neurons.shallow_networks import ACTIVATIONS, dense, dense_gradients, initial_parameters
+from dlref.neurons.shallow_networks import ACTIVATIONS, Parameters, dense, dense_gradients, initial_parameters
 
 __all__ = ["MLP", "gradient_error", "numerical_gradient", "parity_network", "tower_network"]
 
@@ -61,7 +61,7 @@ class MLP:
         self.task = output
         self.seed = _check.integer("seed", seed, 0)
         scale = (2**0.5 if activation == "relu" else 1.0) if scale is None else scale
-        self.parameters = initial_parameters(sizes, seed=seed, scale=scale, dtype=dtype)
+        self.parameters: Parameters = initial_parameters(sizes, seed=seed, scale=scale, dtype=dtype)
         self.history: list[float] = []
 
     def forward(self, X: Float[np.ndarray, "m n"]) -> list[np.ndarray]:
@@ -75,9 +75,7 @@ class MLP:
         """Mean loss over the examples."""
         return float(self.output.loss(self.forward(X)[-1], self._targets(y)).mean())
 
-    def gradients(
-        self, X: Float[np.ndarray, "m n"], y: Shaped[np.ndarray, "m ..."]
-    ) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
+    def gradients(self, X: Float[np.ndarray, "m n"], y: Shaped[np.ndarray, "m ..."]) -> tuple[float, Parameters]:
         r"""Mean loss, and its derivative by W and b of each layer.
 
         .. math::
@@ -86,6 +84,8 @@ class MLP:
             dZ^{[l]} = \bigl( dZ^{[l+1]} W^{[l+1]} \bigr) \odot g'(Z^{[l]})
         """
         *A, Z = self.forward(X)
+        if not np.isfinite(Z).all():
+            raise FloatingPointError("the network's scores are no longer finite: the learning rate may be too large")
         Y = self._targets(y)
         loss = float(self.output.loss(Z, Y).mean())  # refuses targets that do not fit
         dZ = (self.output.activation(Z) - Y) / len(Z)
@@ -113,11 +113,8 @@ class MLP:
             order, total = rng.permutation(len(X)), 0.0
             for start in range(0, len(X), batch_size):
                 batch = order[start : start + batch_size]
-                loss, gradients = self.gradients(X[batch], y[batch])
-                if not np.isfinite(loss):
-                    raise FloatingPointError(
-                        f"training diverged in epoch {len(self.history) + 1}: lr={lr:g} is too large"
-                    )
+                with np.errstate(over="ignore", invalid="ignore"):  # said by gradients, in words
+                    loss, gradients = self.gradients(X[batch], y[batch])
                 total += loss * len(batch)
                 self.parameters = [
                     (W - lr * dW, b - lr * db) for (W, b), (dW, db) in zip(self.parameters, gradients, strict=True)
@@ -205,7 +202,7 @@ def gradient_error(ours: Float[np.ndarray, " D"], theirs: Float[np.ndarray, " D"
     return float(np.linalg.norm(ours - theirs) / length) if length else 0.0
 
 
-def parity_network(n: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def parity_network(n: int) -> Parameters:
     r"""Threshold units that compute the parity of n bits by a tree of XORs, two layers a level.
 
     Each level halves the number of bits: :math:`x \oplus y = [\, x + y \ge 1 \,] - [\, x + y \ge 2 \,]`, so it takes
@@ -250,7 +247,7 @@ def tower_network(
     low: Float[np.ndarray, " n"],
     high: Float[np.ndarray, " n"],
     steepness: float = 100.0,
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> Parameters:
     r"""Sigmoid neurons that approximate a function of n inputs by towers, one on each cell of a grid.
 
     Two steep sigmoids make a wall, :math:`\sigma(s (x - a)) - \sigma(s (x - b))`. For one input a wall is a tower, and

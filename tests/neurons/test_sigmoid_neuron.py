@@ -145,9 +145,9 @@ for function in (squared_error, squared_error_gradients):
         f"{name} w": (function, (X2, Y2, np.ones(2), 0.0), ValueError, "w must have shape (..., n=3), got float64"),
         f"{name} b": (
             function,
-            (X2, Y2, np.ones((4, 3)), np.ones(3)),
+            (X2, Y2, np.ones((4, 2, 3)), np.ones(3)),
             ValueError,
-            "b must have the leading axes of w, (4,), got float64 array of shape (3,)",
+            "b must have the leading axes of w, (4, 2), got float64 array of shape (3,)",
         ),
         f"{name} b text": (function, (X2, Y2, W2, "1"), TypeError, "b must be a number in (-inf, inf), got '1'"),
         f"{name} b inf": (function, (X2, Y2, X2, np.full(2, np.inf)), ValueError, "b must be finite, got 2 NaN or"),
