@@ -4,6 +4,7 @@ Shape legend: m examples (one a row), n features.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -252,7 +253,7 @@ class Node:
 
     def backward(self) -> None:
         """Compute the derivative of this node by each node that it depends on, into their ``grad``."""
-        order = self._ancestors_last()
+        order = ancestors_last(self)
         for node in order:
             node.grad = 0.0
         self.grad = 1.0
@@ -260,20 +261,21 @@ class Node:
             for parent, derivative in node.parents:
                 parent.grad += node.grad * derivative
 
-    def _ancestors_last(self) -> "list[Node]":
-        """Each node before those it was computed from; iterative, so that a long graph is no problem."""
-        order: list[Node] = []
-        seen: set[int] = set()
-        stack: list[tuple[Node, bool]] = [(self, False)]
-        while stack:
-            node, parents_done = stack.pop()
-            if parents_done:
-                order.append(node)
-            elif id(node) not in seen:
-                seen.add(id(node))
-                stack.append((node, True))
-                stack.extend((parent, False) for parent, _ in node.parents)
-        return order[::-1]
+
+def ancestors_last(node: Any) -> list[Any]:
+    """Each node of a graph before those it was computed from; iterative, so that a long graph is no problem."""
+    order: list[Any] = []
+    seen: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(node, False)]
+    while stack:
+        node, parents_done = stack.pop()
+        if parents_done:
+            order.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack.extend((parent, False) for parent, _ in node.parents)
+    return order[::-1]
 
 
 def _node(value: Node | float) -> Node:
