@@ -119,6 +119,7 @@ def test_seed_dtype_and_shapes():
     assert single[0].dtype == single[1].dtype == np.float32
     assert not initial_parameters([3, 5], seed=0, scale=0.0)[0][0].any()
     assert initial_parameters([3, 5], seed=0)[0][0].dtype == np.float64
+    assert (initial_parameters([3, 5], seed=0)[0][0] == initial_parameters([3, 5], seed=0, scale=1.0)[0][0]).all()
 
 
 A2, W2, B2 = np.ones((2, 3)), np.ones((4, 3)), np.ones(4)
