@@ -22,6 +22,8 @@ def arrange(app: Sphinx, tree: nodes.document, page: str) -> None:
     front = next(tree.findall(nodes.section))
     for section in [node for node in front.children if isinstance(node, nodes.section)]:
         _without_number(section)
+    for table in tree.findall(nodes.table):
+        _long_table(table)
     for file in list(tree.findall(addnodes.start_of_file)):
         if file["docname"] == "book/reference/bibliography":  # LaTeX gives it a heading of its own
             section = next(file.findall(nodes.section))
@@ -30,6 +32,17 @@ def arrange(app: Sphinx, tree: nodes.document, page: str) -> None:
         if title is not None:
             before = rf"\part{{{title}}}" if title != "Reference" else rf"\appendix\part*{{{title}}}"
             file.parent.insert(file.parent.index(file), nodes.raw("", before, format="latex"))
+
+
+def _long_table(table: nodes.table) -> None:
+    """Widths for the columns of a table that goes over pages; without them LaTeX breaks no line in it."""
+    rows = list(table.findall(nodes.row))
+    if len(rows) < 30 or "colwidths-given" in table["classes"]:  # Sphinx lets LaTeX divide the width of shorter ones
+        return
+    texts = zip(*([entry.astext() for entry in row.children] for row in rows), strict=True)
+    for specification, column in zip(table.findall(nodes.colspec), texts, strict=True):
+        specification["colwidth"] = max(6, min(36, max(map(len, column))))
+    table["classes"].append("colwidths-given")
 
 
 def _parts(app: Sphinx) -> dict[str, str]:

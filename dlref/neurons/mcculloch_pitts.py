@@ -11,10 +11,10 @@ from jaxtyping import Float, Int, Shaped
 from dlref import _check
 from dlref._files import package
 
-__all__ = ["boolean_inputs", "mcculloch_pitts", "separating_hyperplane", "threshold_functions"]
+__all__ = ["boolean_inputs", "mp_neuron", "separating_hyperplane", "threshold_functions"]
 
 
-def mcculloch_pitts(
+def mp_neuron(
     x: Shaped[np.ndarray, "*batch n"], theta: int, *, inhibitory: Collection[int] = ()
 ) -> Int[np.ndarray, "*batch"]:
     r"""Output of one unit: it fires when enough inputs are on, unless an inhibitory one is.
@@ -34,7 +34,7 @@ def mcculloch_pitts(
         McCulloch & Pitts (1943), "A logical calculus of the ideas immanent in nervous activity", section 2.
 
     Example:
-        >>> mcculloch_pitts(boolean_inputs(2), 2)
+        >>> mp_neuron(boolean_inputs(2), 2)
         array([0, 0, 0, 1])
     """
     if not isinstance(x, np.ndarray) or x.ndim < 1 or x.shape[-1] == 0 or x.dtype.kind not in "biuf":

@@ -248,7 +248,7 @@ def test_every_figure_has_alternative_text_and_a_caption(html):
 
 
 def test_shown_source_is_the_source_with_its_docstrings_shortened(html):
-    page = soup(html / "book" / "neurons" / "logistic_regression.html")
+    page = soup(html / "book" / "neurons" / "sigmoid_neuron.html")
     blocks = [block.text for block in page.select("div.highlight pre")]
     assert any(
         block.startswith("def sigmoid(")

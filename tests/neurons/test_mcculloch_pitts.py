@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import linprog
 from sklearn.linear_model import Perceptron
 
-from dlref.neurons import boolean_inputs, mcculloch_pitts, separating_hyperplane, threshold_functions
+from dlref.neurons import boolean_inputs, mp_neuron, separating_hyperplane, threshold_functions
 
 XOR, XNOR = (0, 1, 1, 0), (1, 0, 0, 1)
 
@@ -27,10 +27,10 @@ def unit(x, theta, inhibitory):
 def test_unit_is_the_definition(theta, inhibitory):
     x = boolean_inputs(3)
     expected = [unit(row, theta, inhibitory) for row in x.tolist()]
-    assert mcculloch_pitts(x, theta, inhibitory=inhibitory).tolist() == expected
-    assert mcculloch_pitts(x.astype(bool), theta, inhibitory=inhibitory).tolist() == expected
-    assert mcculloch_pitts(x.astype(float), theta, inhibitory=set(inhibitory)).tolist() == expected
-    cube = mcculloch_pitts(x.reshape(2, 4, 3), theta, inhibitory=inhibitory)
+    assert mp_neuron(x, theta, inhibitory=inhibitory).tolist() == expected
+    assert mp_neuron(x.astype(bool), theta, inhibitory=inhibitory).tolist() == expected
+    assert mp_neuron(x.astype(float), theta, inhibitory=set(inhibitory)).tolist() == expected
+    cube = mp_neuron(x.reshape(2, 4, 3), theta, inhibitory=inhibitory)
     assert cube.shape == (2, 4)
     assert cube.dtype.kind == "i"
     assert cube.ravel().tolist() == expected
@@ -38,11 +38,11 @@ def test_unit_is_the_definition(theta, inhibitory):
 
 def test_gates_of_the_book():
     x = boolean_inputs(2)
-    assert mcculloch_pitts(x, 2).tolist() == [0, 0, 0, 1]
-    assert mcculloch_pitts(x, 1).tolist() == [0, 1, 1, 1]
-    assert mcculloch_pitts(x, 0, inhibitory=[0, 1]).tolist() == [1, 0, 0, 0]
-    assert mcculloch_pitts(x, 0).tolist() == [1, 1, 1, 1]
-    assert mcculloch_pitts(np.array([0, 1])[:, None], 0, inhibitory=[0]).tolist() == [1, 0]
+    assert mp_neuron(x, 2).tolist() == [0, 0, 0, 1]
+    assert mp_neuron(x, 1).tolist() == [0, 1, 1, 1]
+    assert mp_neuron(x, 0, inhibitory=[0, 1]).tolist() == [1, 0, 0, 0]
+    assert mp_neuron(x, 0).tolist() == [1, 1, 1, 1]
+    assert mp_neuron(np.array([0, 1])[:, None], 0, inhibitory=[0]).tolist() == [1, 0]
 
 
 @pytest.mark.verifies("eq-heat-illusion")
@@ -50,9 +50,9 @@ def test_short_touch_of_cold_feels_hot_and_a_long_one_cold():
     def felt(cold):
         a, b, out = 0, 0, []
         for c in cold:
-            hot = int(mcculloch_pitts(np.array([0, b]), 1))
-            out.append((hot, int(mcculloch_pitts(np.array([c, a]), 2))))
-            a, b = c, int(mcculloch_pitts(np.array([a, c]), 1, inhibitory=[1]))
+            hot = int(mp_neuron(np.array([0, b]), 1))
+            out.append((hot, int(mp_neuron(np.array([c, a]), 2))))
+            a, b = c, int(mp_neuron(np.array([a, c]), 1, inhibitory=[1]))
         return out
 
     def formula(cold):
@@ -68,7 +68,7 @@ def test_short_touch_of_cold_feels_hot_and_a_long_one_cold():
 @pytest.mark.parametrize("theta", [0, 1, 2])
 def test_unit_fires_on_and_above_its_line(theta):
     x = boolean_inputs(2)
-    assert (mcculloch_pitts(x, theta) == (x[:, 0] + x[:, 1] >= theta)).all()
+    assert (mp_neuron(x, theta) == (x[:, 0] + x[:, 1] >= theta)).all()
 
 
 @pytest.mark.parametrize("n", [1, 3, 11])
@@ -178,17 +178,17 @@ def test_covers_count_by_trying_all_labellings(m, n):
 X2, Y2 = np.eye(2), np.array([0, 1])
 REFUSED = {
     "x list": (
-        mcculloch_pitts,
+        mp_neuron,
         ([0, 1], 1),
         TypeError,
         "x must be a NumPy array of shape (..., n) of zeros and ones, got [0, 1]",
     ),
-    "x number": (mcculloch_pitts, (np.array(1), 1), TypeError, "x must be a NumPy array of shape (..., n)"),
-    "x empty": (mcculloch_pitts, (np.zeros((2, 0)), 1), TypeError, "x must be a NumPy array of shape (..., n)"),
-    "x text": (mcculloch_pitts, (np.array(["1"]), 1), TypeError, "x must be a NumPy array of shape (..., n)"),
-    "x two": (mcculloch_pitts, (np.array([0, 2]), 1), ValueError, "x must hold only 0 and 1, got 2 among them"),
-    "theta float": (mcculloch_pitts, (X2, 0.5), TypeError, "theta must be an integer >= 0, got 0.5 (float)"),
-    "theta": (mcculloch_pitts, (X2, -1), ValueError, "theta must be an integer >= 0, got -1"),
+    "x number": (mp_neuron, (np.array(1), 1), TypeError, "x must be a NumPy array of shape (..., n)"),
+    "x empty": (mp_neuron, (np.zeros((2, 0)), 1), TypeError, "x must be a NumPy array of shape (..., n)"),
+    "x text": (mp_neuron, (np.array(["1"]), 1), TypeError, "x must be a NumPy array of shape (..., n)"),
+    "x two": (mp_neuron, (np.array([0, 2]), 1), ValueError, "x must hold only 0 and 1, got 2 among them"),
+    "theta float": (mp_neuron, (X2, 0.5), TypeError, "theta must be an integer >= 0, got 0.5 (float)"),
+    "theta": (mp_neuron, (X2, -1), ValueError, "theta must be an integer >= 0, got -1"),
     "n": (boolean_inputs, (0,), ValueError, "n must be an integer in [1, 20], got 0"),
     "n large": (boolean_inputs, (21,), ValueError, "n must be an integer in [1, 20], got 21"),
     "functions": (threshold_functions, (5,), ValueError, "n must be an integer in [1, 4], got 5"),
@@ -215,7 +215,7 @@ def test_bad_input_names_the_offender(case):
 def test_position_of_an_inhibitory_input_is_in_range():
     for i, said in ((2, "got 2"), (-1, "got -1")):
         with pytest.raises(ValueError, match=rf"^inhibitory must be an integer in \[0, 1\], {said}$"):
-            mcculloch_pitts(X2, 1, inhibitory=[i])
+            mp_neuron(X2, 1, inhibitory=[i])
 
 
 def test_unsolved_program_is_an_error(monkeypatch):
