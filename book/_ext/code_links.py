@@ -3,10 +3,14 @@
 It asks for outdated pages when the build begins, before the other extensions here have said which pages have new
 outputs or marks; without this a page that is written again for such a reason would lose its links.
 
+It finds a function that a part takes over from a chapter by the module that the function itself names; a table, such as
+``OUTPUTS``, names none, and is looked up where it is said to be.
+
 It also takes every title for that of a section and every section for one that has a title; boxes and exercises have the
 one without the other.
 """
 
+import importlib
 import re
 from typing import Any
 
@@ -14,8 +18,11 @@ import finish
 import sphinx_codeautolink.extension
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx_codeautolink.extension import SphinxCodeAutoLink
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
+
+from tools import chapters
 
 
 class Analyser(CodeBlockAnalyser):
@@ -35,6 +42,18 @@ def hand_over(app: Sphinx, _error: Exception | None) -> None:
             owner.outdated_docs = finish.written(app)
 
 
+def tables(app: Sphinx, config: Config) -> None:
+    """Where the tables of the chapters' modules are documented, under the name by which a part has them."""
+    places = {}
+    for page in chapters.chapters(chapters.Path(app.srcdir)):
+        part, name = f"dlref.{page.parent.name}", page.stem
+        module = importlib.import_module(f"{part}.{name}")
+        for public in module.__all__:
+            if not hasattr(getattr(module, public), "__qualname__"):
+                places[f"{part}.{public}"] = f"{part}.{name}.{public}"
+    config.codeautolink_inventory_map = places
+
+
 def without_flags(_app: Sphinx, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
     """Leave flags of doctests out before anything looks at the code; Sphinx does so only when it writes the page."""
     lines[:] = [re.sub(r" +# doctest:.*$", "", line) for line in lines]
@@ -48,6 +67,7 @@ def with_examples(app: Sphinx, _what: str, name: str, _value: object, _options: 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     sphinx_codeautolink.extension.CodeBlockAnalyser = Analyser  # type: ignore[misc]
+    app.connect("config-inited", tables)
     app.connect("autodoc-process-docstring", without_flags)
     app.connect("autodoc-process-docstring", with_examples)
     app.connect("build-finished", hand_over, priority=400)

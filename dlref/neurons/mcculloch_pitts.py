@@ -19,8 +19,7 @@ def mp_neuron(
 ) -> Int[np.ndarray, "*batch"]:
     r"""Output of one unit: it fires when enough inputs are on, unless an inhibitory one is.
 
-    .. math:: g(x) = \sum_{i \notin I} x_i, \qquad y = 1 \text{ if } g(x) \ge \theta
-              \text{ and } x_i = 0 \text{ for all } i \in I, \text{ else } 0
+    .. math:: g(x) = \sum_{i \notin I} x_i, \qquad y = [\, g(x) \ge \theta \,] \prod_{i \in I} (1 - x_i)
 
     Args:
         x: inputs, 0 or 1.

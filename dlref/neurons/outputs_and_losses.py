@@ -212,7 +212,10 @@ OUTPUTS = {
     "labels": Output(sigmoid, lambda z, y: binary_cross_entropy(z, y).sum(-1)),
     "classes": Output(softmax, cross_entropy),
 }
-"""Numbers; labels of which any number may hold, a single one included; classes of which exactly one holds."""
+"""Numbers; labels of which any number may hold, a single one included; classes of which exactly one holds.
+
+:meta hide-value:
+"""
 
 
 def entropy(p: Float[np.ndarray, "*batch K"]) -> Float[np.ndarray, "*batch"]:

@@ -50,7 +50,10 @@ ACTIVATIONS = {
     "tanh": Activation(np.tanh, lambda a: 1 - a**2),
     "relu": Activation(lambda z: np.maximum(z, 0), lambda a: (a > 0).astype(a.dtype)),
 }
-"""The activations of hidden layers, by name."""
+"""The activations of hidden layers, by name.
+
+:meta hide-value:
+"""
 
 
 def dense(
