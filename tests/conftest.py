@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 # Before NumPy and torch start their threads: one thread a worker makes results repeatable and workers independent.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -48,6 +49,17 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def refuses(unchecked):
+    """Call a function with a bad input: the error must be of that kind, and its message begin like that."""
+
+    def call(function, arguments, error, message):
+        with pytest.raises(error, match="^" + re.escape(message)):
+            function(*arguments)
+
+    return call
 
 
 def pytest_sessionfinish(session, exitstatus):

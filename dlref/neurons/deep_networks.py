@@ -218,8 +218,8 @@ def parity_network(n: int) -> Parameters:
         TypeError, ValueError: if ``n`` is no power of two above 1.
 
     Source:
-        Minsky & Papert (1969), Perceptrons, section 0.6; Hastad (1986), "Almost optimal lower bounds for small depth
-        circuits", for what no shallow circuit of ANDs and ORs can do.
+        This book; Hastad (1986), "Almost optimal lower bounds for small depth circuits", says what no shallow circuit
+        of ANDs and ORs can do.
 
     Example:
         >>> A = np.array([[1.0, 0.0, 1.0, 1.0]])

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from dlref import _check
+from dlref.neurons.perceptron import with_bias
 from dlref.neurons.sigmoid_neuron import sigmoid
 
 __all__ = ["LogisticRegression", "Node", "binary_cross_entropy", "cost", "gradients"]
@@ -183,7 +184,7 @@ def _scores(X: np.ndarray, y: np.ndarray, w: np.ndarray, b: float) -> tuple[np.n
 
 def _curvature_bound(X: np.ndarray, weight_decay: float) -> float:
     """Largest eigenvalue that the Hessian of the cost can have: sigma' is at most 1/4."""
-    A = np.column_stack([X, np.ones(len(X))])
+    A = with_bias(X)
     gram = A.T @ A if A.shape[0] > A.shape[1] else A @ A.T  # the same largest eigenvalue, faster than an SVD
     return float(np.linalg.eigvalsh(gram)[-1] / (4 * len(X)) + weight_decay)
 

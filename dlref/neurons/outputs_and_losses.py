@@ -85,7 +85,7 @@ def softmax_jacobian(p: Float[np.ndarray, "*batch K"]) -> Float[np.ndarray, "*ba
         TypeError, ValueError: if the rows of ``p`` are no probabilities.
 
     Source:
-        Bridle (1990), equation 3.
+        Bridle (1990).
 
     Example:
         >>> softmax_jacobian(np.array([0.5, 0.5]))

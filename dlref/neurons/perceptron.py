@@ -24,7 +24,7 @@ def with_bias(X: Shaped[np.ndarray, "m n"]) -> Float[np.ndarray, "m n+1"]:
         TypeError, ValueError: if ``X`` is no array of finite numbers with two axes.
 
     Source:
-        Nilsson (1965), Learning Machines, section 2.5, "augmented pattern".
+        Nilsson (1965), Learning Machines, the "augmented pattern".
 
     Example:
         >>> with_bias(np.array([[5.0, 7.0]]))
@@ -50,7 +50,7 @@ def mistakes(
         TypeError, ValueError: if an argument is of the wrong kind or shape, or a label is not 0 or 1.
 
     Source:
-        Minsky & Papert (1969), Perceptrons, section 11.1.
+        Rosenblatt (1958), Psychological Review 65(6).
 
     Example:
         >>> int(mistakes(np.array([[0.0], [1.0]]), np.array([0, 1]), np.array([-2.0, 1.0])))
@@ -185,7 +185,7 @@ class BooleanNetwork:
         TypeError, ValueError: if ``table`` is no array of 2^n zeros and ones, n at least 1.
 
     Source:
-        Minsky & Papert (1969), Perceptrons, section 1.6; the disjunctive normal form.
+        The disjunctive normal form of logic, one threshold unit a conjunction.
 
     Example:
         >>> xor = BooleanNetwork(np.array([0, 1, 1, 0]))
