@@ -4,17 +4,17 @@ Shape legend: T time steps, D parameters.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from dlref import _check
+from dlref.optimization.gradient_descent import Descent
 
-__all__ = ["Momentum", "Nesterov", "ewma", "lookahead", "trajectory"]
+__all__ = ["Momentum", "Nesterov", "ewma", "lookahead"]
 
 
 def ewma(x: Float[Tensor, "*series T"], beta: float, *, bias_correction: bool = True) -> Float[Tensor, "*series T"]:
@@ -53,7 +53,7 @@ def ewma(x: Float[Tensor, "*series T"], beta: float, *, bias_correction: bool = 
     return v / (1 - beta**t) if bias_correction else v
 
 
-class Momentum(Optimizer):
+class Momentum(Descent):
     r"""Gradient descent with momentum (the heavy ball).
 
     .. math:: v_t = \mu v_{t-1} + (1 - \tau)\, g_t, \qquad \theta_t = \theta_{t-1} - \eta\, v_t
@@ -88,6 +88,7 @@ class Momentum(Optimizer):
         0.54
     """
 
+    _intervals: ClassVar[dict[str, str]] = {**Descent._intervals, "momentum": "[0, 1)", "dampening": "[0, 1]"}
     _nesterov = False
 
     def __init__(
@@ -110,46 +111,20 @@ class Momentum(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group with hyperparameters of its own; those it does not name are the optimiser's."""
-        group = {**self.defaults, **param_group}
-        _check.real("lr", group["lr"], "[0, inf)")
-        _check.real("momentum", group["momentum"], "[0, 1)")
-        _check.real("dampening", group["dampening"], "[0, 1]")
-        _check.real("weight_decay", group["weight_decay"], "[0, inf)")
+    def _check_group(self, group: dict[str, Any]) -> None:
+        super()._check_group(group)
         if group["nesterov"] and group["dampening"]:
             raise ValueError(f"dampening must be 0 with Nesterov's form, got {group['dampening']}")
-        super().add_param_group(param_group)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  torch overloads it
-        """Take one step; ``closure``, if given, recomputes the loss and is called first."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            mu, tau = group["momentum"], group["dampening"]
-            for theta in group["params"]:
-                if theta.grad is None:
-                    continue
-                if theta.grad.is_sparse:
-                    raise TypeError(f"params must have dense gradients, got a {theta.grad.layout} one")
-                g = -theta.grad if group["maximize"] else theta.grad
-                if group["weight_decay"]:
-                    g = g.add(theta, alpha=group["weight_decay"])
-                state = self.state[theta]
-                if mu == 0:
-                    v = g
-                elif state.get("momentum_buffer") is None:
-                    v = state["momentum_buffer"] = g.clone()
-                else:
-                    v = state["momentum_buffer"].mul_(mu).add_(g, alpha=1 - tau)
-                theta.sub_(self._direction(g, v, mu), alpha=group["lr"])
-        return loss
-
-    def _direction(self, g: Tensor, v: Tensor, mu: float) -> Tensor:  # noqa: ARG002  the interface of Nesterov's
-        return v
+    def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+        mu, state = group["momentum"], self.state[theta]
+        if mu == 0:
+            v = g
+        elif state.get("momentum_buffer") is None:
+            v = state["momentum_buffer"] = g.clone()
+        else:
+            v = state["momentum_buffer"].mul_(mu).add_(g, alpha=1 - group["dampening"])
+        theta.sub_(g.add(v, alpha=mu) if group["nesterov"] else v, alpha=group["lr"])
 
 
 class Nesterov(Momentum):
@@ -196,9 +171,6 @@ class Nesterov(Momentum):
     ) -> None:
         super().__init__(params, lr, momentum, weight_decay=weight_decay, maximize=maximize)
 
-    def _direction(self, g: Tensor, v: Tensor, mu: float) -> Tensor:
-        return g.add(v, alpha=mu)
-
 
 def lookahead(
     f: Callable[[Tensor], Tensor], theta: Float[Tensor, " D"], *, lr: float, momentum: float, steps: int
@@ -241,43 +213,3 @@ def lookahead(
         points.append(points[-1] - u)
         ahead.append(points[-1] - momentum * u)
     return torch.stack(points), torch.stack(ahead)
-
-
-def trajectory(
-    f: Callable[[Tensor], Tensor],
-    theta: Float[Tensor, " D"],
-    optimizer: Callable[[list[Tensor]], Optimizer],
-    *,
-    steps: int,
-) -> Float[Tensor, "T D"]:
-    """Every point that an optimiser visits on the way down a function.
-
-    Args:
-        f: the function to minimise, of a vector, differentiable by torch.
-        theta: where to start; it is left as it is.
-        optimizer: makes the optimiser from a list of parameters.
-        steps: how many updates.
-
-    Returns:
-        The start and the point after each step: ``steps + 1`` rows.
-
-    Raises:
-        TypeError: if ``theta`` is no floating-point tensor.
-        ValueError: if ``theta`` is no vector or ``steps`` is below 1.
-
-    Source:
-        This book.
-
-    Example:
-        >>> trajectory(lambda x: x.square().sum(), torch.ones(1), lambda p: Momentum(p, lr=0.25), steps=1)
-        tensor([[1.0000],
-                [0.5000]])
-    """
-    parameter = _check.tensor("theta", theta, "D").detach().clone().requires_grad_()
-    rule, points = optimizer([parameter]), [parameter.detach().clone()]
-    for _ in range(_check.integer("steps", steps, 1)):
-        rule.zero_grad()
-        f(parameter).backward()
-        rule.step()
-        points.append(parameter.detach().clone())
-    return torch.stack(points)
