@@ -115,7 +115,7 @@ def test_surfaces_by_hand():
     assert SURFACES["plateau"].f(point).item() == pytest.approx(1 - np.exp(-6.5))
     assert SURFACES["Rosenbrock"].f(point) == 1 + 100
     assert SURFACES["saddle"].f(torch.tensor([0.0, 1.0])) == SURFACES["saddle"].lowest
-    assert [surface.start for surface in SURFACES.values()] == [(-9.0, 1.2), (-1.8, 1e-3), (-2.8, 1.6), (-1.2, 1.0)]
+    assert [surface.start for surface in SURFACES.values()] == [(-9.0, 1.2), (-1.8, 1e-3), (-3.4, 2.4), (-1.2, 1.0)]
     assert SURFACES["ravine"].window == {"xlim": (-10.0, 6.0), "ylim": (-2.0, 2.0)}
 
 
