@@ -14,9 +14,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from dlref.convnets import lenet5
-from dlref.optimization import Momentum, Nesterov
+from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 
-Pair = tuple[Callable[[], object], Callable[[], object]]
+Pair = Callable[[], tuple[Callable[[], object], Callable[[], object]]]  # made when its turn comes, for memory's sake
 
 
 def optimizers(size: int) -> dict[str, Pair]:
@@ -30,22 +30,26 @@ def optimizers(size: int) -> dict[str, Pair]:
         optimizer.step()  # makes the state
         return optimizer.step
 
-    sgd = torch.optim.SGD
-    decay = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4}
-    return {
-        f"Momentum step, {size:.0e} parameters": (
-            stepper(lambda p: Momentum(p, lr=1e-3, momentum=0.9)),
-            stepper(lambda p: sgd(p, lr=1e-3, momentum=0.9)),
-        ),
-        f"Momentum step with weight decay, {size:.0e} parameters": (
-            stepper(lambda p: Momentum(p, **decay)),
-            stepper(lambda p: sgd(p, **decay)),
-        ),
-        f"Nesterov step, {size:.0e} parameters": (
-            stepper(lambda p: Nesterov(p, lr=1e-3, momentum=0.9)),
-            stepper(lambda p: sgd(p, lr=1e-3, momentum=0.9, nesterov=True)),
-        ),
+    torchs = torch.optim
+    rules = {
+        "SGD": (SGD, torchs.SGD, {}, {}),
+        "Momentum": (Momentum, torchs.SGD, {}, {"momentum": 0.9}),
+        "Nesterov": (Nesterov, torchs.SGD, {}, {"momentum": 0.9, "nesterov": True}),
+        "Adagrad": (Adagrad, torchs.Adagrad, {}, {}),
+        "RMSProp": (RMSProp, torchs.RMSprop, {}, {}),
+        "RMSProp, centred, with momentum": (RMSProp, torchs.RMSprop, *2 * ({"centered": True, "momentum": 0.9},)),
+        "Adam": (Adam, torchs.Adam, {}, {}),
+        "Adam, AMSGrad": (Adam, torchs.Adam, *2 * ({"amsgrad": True},)),
+        "AdamW": (AdamW, torchs.AdamW, {}, {}),
     }
+    pairs = {}
+    for name, (kind, twin, ours, theirs) in rules.items():
+        for decay in (0.0, 1e-4):
+            common = {"lr": 1e-3, "weight_decay": decay}
+            title = f"{name}{' with weight decay' if decay else ''} step, {size:.0e} parameters"
+            makers = [lambda p, k=kind, s=ours | common: k(p, **s), lambda p, k=twin, s=theirs | common: k(p, **s)]
+            pairs[title] = lambda makers=makers: (stepper(makers[0]), stepper(makers[1]))
+    return pairs
 
 
 def lenet() -> dict[str, Pair]:
@@ -68,8 +72,8 @@ def lenet() -> dict[str, Pair]:
         return run
 
     return {
-        "LeNet-5 forward, batch 64": (forward(ours), forward(plain)),
-        "LeNet-5 forward and backward, batch 64": (backward(ours), backward(plain)),
+        "LeNet-5 forward, batch 64": lambda: (forward(ours), forward(plain)),
+        "LeNet-5 forward and backward, batch 64": lambda: (backward(ours), backward(plain)),
     }
 
 
@@ -100,7 +104,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
     print(f"{'operation':<{width}}  dlref / torch  quartiles")
     for name, pair in pairs.items():
-        median, low, high = ratio(*pair, repeats=options.repeats)
+        median, low, high = ratio(*pair(), repeats=options.repeats)
         print(f"{name:<{width}}  {median:>13.2f}  {low:.2f} ... {high:.2f}")
 
 

@@ -114,6 +114,19 @@ def test_training_is_torchs_sgd_over_the_same_batches(output, rows, close):
     assert len(model.history) == 4, "training goes on"
 
 
+def test_defaults_of_training_and_of_towers(close):
+    X, y = problem(m=70)
+    spoken, silent = MLP([3, 5, 4]), MLP([3, 5, 4])
+    spoken.fit(X, y, lr=0.1, epochs=10, batch_size=32)
+    silent.fit(X, y)
+    close(silent.flat(), spoken.flat())
+    corner = {"low": np.zeros(1), "high": np.ones(1)}
+    for ours, theirs in zip(
+        tower_network(np.ravel, 3, **corner), tower_network(np.ravel, 3, **corner, steepness=100.0), strict=True
+    ):
+        close(ours, theirs)
+
+
 def test_predictions_of_each_output(close):
     X, _ = problem(m=9)
     for output in OUTPUTS:

@@ -93,6 +93,8 @@ def test_sum_and_mean_of_everything():
     compare(lambda x: x.sum() * x, values(3, 4))
     compare(lambda x: x.mean() * x, values(3, 4))
     x = Variable(values(3, 4))
+    assert x.mean().shape == x.sum().shape == ()
+    assert x.mean(0).shape == x.sum(0).shape == (4,)
     assert x.mean(keepdims=True).shape == x.sum(keepdims=True).shape == (1, 1)
     x.mean(keepdims=True).backward()
     np.testing.assert_allclose(x.grad, 1 / 12)
@@ -112,12 +114,13 @@ def test_matrix_product():
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])
-def test_log_softmax_is_torchs_and_does_not_overflow(scale):
-    z = scale * (values(3, 5) - 1)
+@pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5)])
+def test_log_softmax_is_torchs_and_does_not_overflow(scale, shape):
+    z = scale * (values(*shape) - 1)
     ours, theirs = Variable(z), torch.tensor(z, requires_grad=True)
     y, t = ours.log_softmax(), torch.log_softmax(theirs, -1)
     np.testing.assert_allclose(y.value, t.detach().numpy(), rtol=1e-10, atol=1e-12)
-    upstream = values(3, 5, seed=3)
+    upstream = values(*shape, seed=3)
     (y * upstream).sum().backward()
     (t * torch.tensor(upstream)).sum().backward()
     np.testing.assert_allclose(ours.grad, theirs.grad.numpy(), rtol=1e-10, atol=1e-12)
