@@ -5,8 +5,8 @@ Shape legend: n configurations, d hyperparameters.
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -29,8 +29,6 @@ __all__ = [
 
 #: From a number in [0, 1] to the value of a hyperparameter.
 Scale = Callable[[float], Any]
-
-Key = TypeVar("Key", bound=Hashable)
 
 
 def linear_scale(low: float, high: float) -> Scale:
@@ -203,7 +201,7 @@ class Halving(NamedTuple):
     spent: int
 
 
-def successive_halving(runs: Mapping[Key, Iterator[float]], *, eta: int = 3, budget: int = 1) -> Halving:
+def successive_halving(runs: Mapping[Any, Iterator[float]], *, eta: int = 3, budget: int = 1) -> Halving:
     r"""Train many a little, keep the best, train those more, until one is left.
 
     Round k trains each run that is left for :math:`\eta^k` times ``budget`` steps in all, then keeps the best
