@@ -124,7 +124,8 @@ def test_nan_is_the_worst_and_a_run_that_ends_keeps_its_last_loss():
     assert found.best == "short"
     assert found.losses["short"] == [1.0]
     assert found.spent == 3
-    assert successive_halving({"a": itertools.repeat(math.nan, 500), "b": itertools.repeat(math.inf, 500)}, eta=2).best in "ab"
+    hopeless = {"a": itertools.repeat(math.nan, 500), "b": itertools.repeat(math.inf, 500)}
+    assert successive_halving(hopeless, eta=2).best in "ab"
 
 
 def test_more_than_a_power_of_eta_and_a_last_round_of_less():
