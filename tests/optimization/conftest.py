@@ -73,8 +73,11 @@ def exchanges_state(close):
             two = makers[second](a.parameters())
             two.load_state_dict(copy.deepcopy(one.state_dict()))
             run(a, two, 20, 20)
-            run(whole, makers["theirs"](whole.parameters()), 40)
+            judge = makers["theirs"](whole.parameters())
+            run(whole, judge, 40)
             close(a.state_dict(), whole.state_dict())
+            for key, state in judge.state_dict()["state"].items():
+                close({**two.state_dict()["state"][key]}, {**state})
 
     return exchange
 

@@ -101,14 +101,22 @@ def test_state_saved_and_restored_goes_on_as_without_the_break(case):
     np.testing.assert_allclose(np.concatenate([start, rates(b, second, 7)]), expected)
 
 
-def test_last_epoch_goes_on_from_there():
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o, **k: StepDecay(o, 2, 0.3, **k),
+        lambda o, **k: ExponentialDecay(o, 0.9, **k),
+        lambda o, **k: InverseTimeDecay(o, 0.7, **k),
+        lambda o, **k: CosineDecay(o, 9, **k),
+    ],
+)
+def test_last_epoch_goes_on_from_there(make):
     a = rule()
-    expected = rates(a, CosineDecay(a, 9, warmup=2), 8)
+    expected = rates(a, make(a, warmup=2), 8)
     b = rule()
     for group in b.param_groups:
         group["initial_lr"] = group["lr"]
-    again = CosineDecay(b, 9, warmup=2, last_epoch=4)
-    np.testing.assert_allclose(rates(b, again, 3), expected[5:])
+    np.testing.assert_allclose(rates(b, make(b, warmup=2, last_epoch=4), 3), expected[5:])
     c = rule(Momentum)
     for group in c.param_groups:
         group["initial_lr"] = group["lr"]
