@@ -72,12 +72,13 @@ class Adagrad(Descent):
             start = torch.full_like(theta, group["initial_accumulator_value"])
             self.state[theta] = {"step": torch.tensor(0.0), "sum": start}
 
-    def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
         state = self.state[theta]
         state["step"] += 1
         lr = group["lr"] / (1 + (state["step"].item() - 1) * group["lr_decay"])
-        v = state["sum"].addcmul_(g, g)
-        theta.addcdiv_(g, v.sqrt().add_(group["eps"]), value=-lr)
+        scale = state["sum"].addcmul_(g, g).sqrt().add_(group["eps"])
+        theta.addcdiv_(g, scale, value=-lr)
+        return scale
 
 
 class RMSProp(Descent):
@@ -144,7 +145,7 @@ class RMSProp(Descent):
         }
         super().__init__(params, defaults)
 
-    def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
         state, alpha = self.state[theta], group["alpha"]
         if not state:
             names = ["square_avg"] + ["momentum_buffer"] * (group["momentum"] > 0) + ["grad_avg"] * group["centered"]
@@ -153,13 +154,15 @@ class RMSProp(Descent):
         v = state["square_avg"].mul_(alpha).addcmul_(g, g, value=1 - alpha)
         if group["centered"]:
             mean = state["grad_avg"].lerp_(g, 1 - alpha)
-            v = v.addcmul(mean, mean, value=-1)
-        scale = v.sqrt().add_(group["eps"])
+            scale = v.addcmul(mean, mean, value=-1).sqrt_().add_(group["eps"])
+        else:
+            scale = v.sqrt().add_(group["eps"])
         if group["momentum"]:
             u = state["momentum_buffer"].mul_(group["momentum"]).addcdiv_(g, scale)
             theta.sub_(u, alpha=group["lr"])
         else:
             theta.addcdiv_(g, scale, value=-group["lr"])
+        return scale
 
 
 class Adam(Descent):
@@ -224,8 +227,7 @@ class Adam(Descent):
 
     def _check_group(self, group: dict[str, Any]) -> None:
         super()._check_group(group)
-        betas = group["betas"]
-        if not isinstance(betas, tuple | list) or len(betas) != 2:
+        if not isinstance(betas := group["betas"], tuple | list) or len(betas) != 2:
             raise TypeError(f"betas must be two numbers in [0, 1), got {_check.describe(betas)}")
         for i, beta in enumerate(betas):
             _check.real(f"betas[{i}]", beta, "[0, 1)")
@@ -236,7 +238,7 @@ class Adam(Descent):
         theta.mul_(1 - group["lr"] * group["weight_decay"])
         return g
 
-    def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
         state, (beta1, beta2) = self.state[theta], group["betas"]
         if not state:
             names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]
@@ -249,6 +251,7 @@ class Adam(Descent):
             v = torch.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
         scale = v.sqrt().div_((1 - beta2**t) ** 0.5).add_(group["eps"])
         theta.addcdiv_(m, scale, value=-group["lr"] / (1 - beta1**t))
+        return scale
 
 
 class AdamW(Adam):

@@ -71,6 +71,7 @@ class Descent(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        kept = None  # a temporary lives until the next has been made, or the allocator returns it and fetches it anew
         for group in self.param_groups:
             for theta in group["params"]:
                 if theta.grad is None:
@@ -80,13 +81,14 @@ class Descent(Optimizer):
                 g = -theta.grad if group["maximize"] else theta.grad
                 if group["weight_decay"]:
                     g = self._decay(theta, g, group)
-                self._update(theta, g, group)
+                kept = self._update(theta, g, group)
+        del kept
         return loss
 
     def _decay(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
         return g.add(theta, alpha=group["weight_decay"])
 
-    def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor | None:
         raise NotImplementedError
 
 
