@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int, Num
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from dlref import _check
@@ -31,6 +32,9 @@ __all__ = [
     "loss_curves",
     "style",
 ]
+
+# The middle of viridis: its ends are lost, one on a dark page, the other on a light one.
+_CONTOURS = LinearSegmentedColormap.from_list("contours", plt.get_cmap("viridis")(np.linspace(0.3, 0.85, 16)))
 
 
 def loss_curves(history: Mapping[str, Sequence[float]], *, ax: Axes | None = None, log: bool = False) -> Axes:
@@ -95,7 +99,7 @@ def contour_path(
         _check.array(f"paths[{name!r}]", path, "T D", D=2)
     ax = _axes(ax)
     x, y = np.meshgrid(np.linspace(*xlim, 100), np.linspace(*ylim, 100))
-    ax.contour(x, y, f(x, y), levels=levels, cmap="viridis", linewidths=0.8, alpha=0.8)
+    ax.contour(x, y, f(x, y), levels=levels, cmap=_CONTOURS, linewidths=0.8, alpha=0.8)
     for i, (name, path) in enumerate(paths.items()):
         ax.plot(*path.T, marker=".", markersize=4, linewidth=1.4, color=f"C{i}", label=name)
         ax.plot(*path[-1], marker="o", markersize=7, color=f"C{i}")
