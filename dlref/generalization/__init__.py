@@ -1,0 +1,3 @@
+"""Part III: generalisation."""
+
+from dlref.generalization.data_splits import *  # noqa: F403
