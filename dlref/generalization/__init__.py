@@ -1,3 +1,4 @@
 """Part III: generalisation."""
 
+from dlref.generalization.bias_variance import *  # noqa: F403
 from dlref.generalization.data_splits import *  # noqa: F403
