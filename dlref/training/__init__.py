@@ -1,0 +1,3 @@
+"""Part IV: training."""
+
+from dlref.training.activations import *  # noqa: F403
