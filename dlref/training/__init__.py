@@ -1,3 +1,4 @@
 """Part IV: training."""
 
 from dlref.training.activations import *  # noqa: F403
+from dlref.training.initialization import *  # noqa: F403
