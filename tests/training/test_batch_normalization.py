@@ -1,0 +1,224 @@
+"""Mirrors dlref/training/batch_normalization.py."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from dlref.training import BatchNorm1d, BatchNorm2d, batch_moments, normalize
+
+DOUBLE = torch.float64
+SETTINGS = {
+    "default": {},
+    "eps": {"eps": 0.1},
+    "momentum": {"momentum": 0.3},
+    "plain mean": {"momentum": None},
+    "not affine": {"affine": False},
+    "not tracked": {"track_running_stats": False},
+    "neither": {"affine": False, "track_running_stats": False},
+}
+KINDS = {(6, 3): (BatchNorm1d, nn.BatchNorm1d), (4, 3, 5): (BatchNorm1d, nn.BatchNorm1d)}
+KINDS |= {(4, 3, 2, 5): (BatchNorm2d, nn.BatchNorm2d), (2, 3, 1, 1): (BatchNorm2d, nn.BatchNorm2d)}
+
+
+def run(layer, shape, dtype):
+    """Three batches in training, then one in evaluation, each with its gradients."""
+    layer = layer.to(dtype)
+    generator, found = torch.Generator().manual_seed(0), []
+    if layer.affine:
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor([0.5, -2.0, 1.5]))
+            layer.bias.copy_(torch.tensor([1.0, 0.0, -3.0]))
+    for step in range(4):
+        layer.train(step < 3)
+        x = (2 + 3 * torch.randn(shape, generator=generator, dtype=DOUBLE)).to(dtype).requires_grad_()
+        y = layer(x)
+        layer.zero_grad()
+        (y * torch.randn(shape, generator=generator, dtype=DOUBLE).to(dtype)).sum().backward()
+        found += [y.detach(), x.grad, *[p.grad.clone() for p in layer.parameters()]]
+    return found, layer.state_dict()
+
+
+@pytest.mark.verifies("eq-batch-norm", "eq-running-statistics")
+@pytest.mark.parametrize("shape", KINDS, ids=str)
+@pytest.mark.parametrize("case", SETTINGS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(DOUBLE, 1e-10), (torch.float32, 2e-5)])
+def test_is_torchs_in_training_and_evaluation(shape, case, dtype, tolerance, close):
+    ours, theirs = (run(kind(3, **SETTINGS[case]), shape, dtype) for kind in KINDS[shape])
+    close(ours[0], theirs[0], rtol=tolerance, atol=tolerance)
+    assert list(ours[1]) == list(theirs[1])
+    close(ours[1], theirs[1], rtol=tolerance, atol=tolerance)
+
+
+def test_state_is_exchanged_and_repr_is_torchs():
+    for ours, theirs in (
+        (BatchNorm1d(3), nn.BatchNorm1d(3)),
+        (BatchNorm2d(3, 0.1, None), nn.BatchNorm2d(3, 0.1, None)),
+    ):
+        ours.load_state_dict(theirs.state_dict())
+        theirs.load_state_dict(ours.state_dict())
+        assert repr(ours) == repr(theirs).replace("bias=True, ", "")
+
+
+@pytest.mark.verifies("eq-batch-norm-backward")
+@pytest.mark.parametrize("shape", KINDS, ids=str)
+def test_backward_by_numerical_gradient(shape):
+    torch.manual_seed(0)
+    x = torch.randn(shape, dtype=DOUBLE, requires_grad=True)
+    weight, bias = (torch.randn(3, dtype=DOUBLE, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda *a: normalize(*a, eps=0.1), (x, weight, bias))
+
+
+@pytest.mark.verifies("eq-batch-norm-backward")
+def test_backward_is_the_formula(close):
+    torch.manual_seed(0)
+    x, y_bar = torch.randn(7, 2, dtype=DOUBLE, requires_grad=True), torch.randn(7, 2, dtype=DOUBLE)
+    gamma = torch.tensor([2.0, -0.5], dtype=DOUBLE)
+    (normalize(x, gamma, eps=0.3) * y_bar).sum().backward()
+    z = x.detach()
+    sigma = (z.var(0, correction=0) + 0.3).sqrt()
+    hat = (z - z.mean(0)) / sigma
+    close(x.grad, gamma / sigma * (y_bar - y_bar.mean(0) - hat * (y_bar * hat).mean(0)))
+
+
+def test_gradient_of_the_input_has_no_part_along_what_is_removed(close):
+    """Neither a shift of the batch nor (without eps) its size matters, so the gradient has none of them."""
+    torch.manual_seed(0)
+    x = torch.randn(50, 3, dtype=DOUBLE, requires_grad=True)
+    (normalize(x, eps=1e-12) * torch.randn(50, 3, dtype=DOUBLE)).sum().backward()
+    close(x.grad.sum(0), torch.zeros(3, dtype=DOUBLE), atol=1e-10)
+    close((x.grad * x).sum(0), torch.zeros(3, dtype=DOUBLE), atol=1e-9)
+
+
+@given(st.integers(2, 9), st.integers(1, 4), st.floats(-50, 50), st.floats(0.1, 20))
+def test_output_is_normal(size, channels, shift, scale):
+    x = shift + scale * torch.randn(size, channels, 3, generator=torch.Generator().manual_seed(1), dtype=DOUBLE)
+    y = normalize(x, eps=1e-9)
+    torch.testing.assert_close(y.mean((0, 2)), torch.zeros(channels, dtype=DOUBLE), atol=1e-8, rtol=0)
+    torch.testing.assert_close(y.var((0, 2), correction=0), torch.ones(channels, dtype=DOUBLE), atol=1e-6, rtol=0)
+
+
+@pytest.mark.verifies("eq-undo")
+def test_scale_and_shift_can_undo_it(close):
+    x = 3 + 2 * torch.randn(20, 4, dtype=DOUBLE)
+    mean, variance = batch_moments(x)
+    close(normalize(x, (variance + 1e-5).sqrt(), mean), x)
+
+
+@pytest.mark.parametrize("kind", ["moments", "layer"])
+def test_no_cancellation_at_mean_1000(kind):
+    torch.manual_seed(0)
+    x = 1000 + torch.randn(400, 3, 4, 4, dtype=DOUBLE)
+    expected = x.var((0, 2, 3), correction=0)
+    if kind == "moments":
+        found = batch_moments(x.float())[1].double()
+    else:
+        layer = BatchNorm2d(3, momentum=1.0)
+        y = layer(x.float())
+        found = layer.running_var.double()
+        assert y.std().item() == pytest.approx(1, rel=1e-3)
+        assert abs(y.mean().item()) < 1e-3
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=0)
+
+
+def test_moments_of_each_channel(close):
+    x = torch.randn(6, 3, 2, 4, dtype=DOUBLE)
+    mean, variance = batch_moments(x)
+    flat = x.transpose(0, 1).reshape(3, -1).numpy()
+    np.testing.assert_allclose(mean, flat.mean(1))
+    np.testing.assert_allclose(variance, flat.var(1))
+
+
+@pytest.mark.verifies("eq-running-statistics")
+def test_running_statistics_are_moving_averages(close):
+    layer = BatchNorm1d(2, momentum=0.25).double()
+    mean, variance = torch.zeros(2, dtype=DOUBLE), torch.ones(2, dtype=DOUBLE)
+    for _ in range(3):
+        x = torch.randn(5, 2, dtype=DOUBLE)
+        layer(x)
+        mean, variance = 0.75 * mean + 0.25 * x.mean(0), 0.75 * variance + 0.25 * x.var(0)  # unbiased
+    close(layer.running_mean, mean)
+    close(layer.running_var, variance)
+    assert layer.num_batches_tracked == 3
+    plain = BatchNorm1d(2, momentum=None).double()
+    batches = [torch.randn(5, 2, dtype=DOUBLE) for _ in range(4)]
+    for x in batches:
+        plain(x)
+    close(plain.running_mean, torch.stack([x.mean(0) for x in batches]).mean(0))
+
+
+def test_same_example_in_two_batches(close):
+    torch.manual_seed(0)
+    layer, x = BatchNorm1d(3), torch.randn(9, 3)
+    in_training = layer(x[:5])[0], layer(x[[0, 6, 7, 8]])[0]
+    assert not torch.allclose(*in_training, atol=1e-2)
+    layer.eval()
+    close(layer(x[:5])[0], layer(x[[0, 6, 7, 8]])[0])
+    close(layer(x[:1]), layer(x)[:1])
+    before = layer.running_mean.clone()
+    layer(x)
+    close(layer.running_mean, before)
+
+
+@pytest.mark.verifies("eq-scale-invariance")
+def test_scale_of_the_weights_before_it_does_not_matter(close):
+    torch.manual_seed(0)
+    x, W = torch.randn(30, 5, dtype=DOUBLE), torch.randn(4, 5, dtype=DOUBLE)
+    target, grads = torch.randn(30, 4, dtype=DOUBLE), []
+    for c in (1.0, 10.0):
+        weight = (c * W).requires_grad_()
+        y = normalize(x @ weight.T, eps=1e-12)
+        (y - target).square().sum().backward()
+        grads.append((y.detach(), weight.grad))
+    close(grads[0][0], grads[1][0], atol=1e-9)
+    close(grads[0][1], 10 * grads[1][1], atol=1e-8)
+
+
+def test_bias_before_it_gets_no_gradient(close):
+    torch.manual_seed(0)
+    dense, norm = nn.Linear(3, 4).double(), BatchNorm1d(4).double()
+    (norm(dense(torch.randn(8, 3, dtype=DOUBLE))) * torch.randn(8, 4, dtype=DOUBLE)).sum().backward()
+    close(dense.bias.grad, torch.zeros(4, dtype=DOUBLE), atol=1e-12)
+
+
+def test_functional_without_weight_is_torchs(close):
+    x = torch.randn(6, 2, 3, dtype=DOUBLE)
+    close(normalize(x), F.batch_norm(x, None, None, training=True))
+    close(normalize(x, bias=torch.ones(2, dtype=DOUBLE)), normalize(x) + 1)
+
+
+X = torch.ones(4, 3)
+REFUSED = {
+    "moments": (batch_moments, (torch.ones(3),), ValueError, "x must have shape (B, C, ...), got torch.float32 tensor"),
+    "list": (normalize, ([1.0],), TypeError, "x must be a torch.Tensor of shape (...), got [1.0] (list)"),
+    "whole": (normalize, (torch.ones(4, 3, dtype=torch.int64),), TypeError, "x must hold floating-point numbers, got"),
+    "one value": (normalize, (torch.ones(1, 3),), ValueError, "x must have more than one value a channel in training"),
+    "weight": (normalize, (X, torch.ones(2)), ValueError, "weight must have shape (C=3), got torch.float32 tensor of"),
+    "bias": (normalize, (X, None, torch.ones(2)), ValueError, "bias must have shape (C=3), got torch.float32 tensor o"),
+    "eps": (lambda: normalize(X, eps=0.0), (), ValueError, "eps must be a number in (0, inf), got 0.0"),
+    "features": (BatchNorm1d, (0,), ValueError, "num_features must be an integer >= 1, got 0"),
+    "layer eps": (BatchNorm1d, (3, -1.0), ValueError, "eps must be a number in (0, inf), got -1.0"),
+    "momentum": (BatchNorm2d, (3, 1e-5, 1.5), ValueError, "momentum must be a number in [0, 1], got 1.5"),
+    "channels": (BatchNorm1d(2), (X,), ValueError, "x must have 2 or 3 axes and 2 channels, got torch.float32 tensor"),
+    "axes": (BatchNorm1d(3), (torch.ones(4, 3, 2, 2),), ValueError, "x must have 2 or 3 axes and 3 channels, got torc"),
+    "pictures": (BatchNorm2d(3), (X,), ValueError, "x must have 4 axes and 3 channels, got torch.float32 tensor of sh"),
+    "one example": (BatchNorm1d(3), (X[:1],), ValueError, "x must have more than one value a channel in training, got"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_names_the_offender(case, refuses):
+    refuses(*REFUSED[case])
+
+
+def test_zero_momentum_and_infinity(close):
+    layer = BatchNorm1d(1, momentum=0.0)
+    layer(torch.tensor([[1.0], [5.0]]))
+    close(layer.running_mean, torch.zeros(1))
+    assert layer.num_batches_tracked == 1
+    assert math.isfinite(layer(torch.tensor([[1.0], [1.0]])).sum().item())
