@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from dlref.convnets import lenet5
 from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
+from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_
 
 Pair = Callable[[], tuple[Callable[[], object], Callable[[], object]]]  # made when its turn comes, for memory's sake
 
@@ -77,6 +78,31 @@ def lenet() -> dict[str, Pair]:
     }
 
 
+def layers() -> dict[str, Pair]:
+    """Batch norm in training, and clipping of ten million gradients in 20 tensors."""
+
+    def step(layer: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+        inputs, weight = x.clone().requires_grad_(), torch.randn_like(x)
+        return lambda: (layer(inputs) * weight).sum().backward()
+
+    def norm(kinds: tuple[type, type], x: torch.Tensor) -> Pair:
+        return lambda: (step(kinds[0](x.shape[1]), x), step(kinds[1](x.shape[1]), x))
+
+    def clip(function: Callable) -> Callable[[], object]:
+        parameters = [nn.Parameter(torch.zeros(500_000)) for _ in range(20)]
+        for p in parameters:
+            p.grad = torch.randn_like(p)
+        return lambda: function(parameters, 1.0)
+
+    utils = nn.utils
+    return {
+        "BatchNorm1d, 256 x 512": norm((BatchNorm1d, nn.BatchNorm1d), torch.randn(256, 512)),
+        "BatchNorm2d, 32 x 64 x 32 x 32": norm((BatchNorm2d, nn.BatchNorm2d), torch.randn(32, 64, 32, 32)),
+        "clip_grad_norm_, 1e+07": lambda: (clip(clip_grad_norm_), clip(utils.clip_grad_norm_)),
+        "clip_grad_value_, 1e+07": lambda: (clip(clip_grad_value_), clip(utils.clip_grad_value_)),
+    }
+
+
 def ratio(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[float, float, float]:
     """Median and quartiles of ours over theirs, timed alternately."""
     ratios = []
@@ -99,7 +125,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     options = parser.parse_args()
     torch.manual_seed(0)
-    pairs = optimizers(options.size) | lenet()
+    pairs = optimizers(options.size) | lenet() | layers()
     width = max(map(len, pairs))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
     print(f"{'operation':<{width}}  dlref / torch  quartiles")

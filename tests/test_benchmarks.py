@@ -27,5 +27,5 @@ def test_table_has_a_row_for_each_pair():
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     rows = ran.stdout.splitlines()[2:]
-    assert len(rows) == len(run.optimizers(2000) | run.lenet())
+    assert len(rows) == len(run.optimizers(2000) | run.lenet() | run.layers())
     assert all(float(row.split()[-4]) > 0 for row in rows)
