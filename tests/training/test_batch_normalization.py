@@ -86,6 +86,25 @@ def test_backward_is_the_formula(close):
     close(x.grad, gamma / sigma * (y_bar - y_bar.mean(0) - hat * (y_bar * hat).mean(0)))
 
 
+@pytest.mark.verifies("eq-normal-jacobian")
+def test_jacobian_of_the_normalised_scores(close):
+    torch.manual_seed(0)
+    x = torch.randn(6, 1, dtype=DOUBLE)
+    found = torch.autograd.functional.jacobian(lambda t: normalize(t, eps=0.2), x)[:, 0, :, 0]
+    s = (x.var(correction=0) + 0.2).sqrt()
+    hat = ((x - x.mean()) / s)[:, 0]
+    close(found, (torch.eye(6, dtype=DOUBLE) - 1 / 6 - torch.outer(hat, hat) / 6) / s)
+
+
+@pytest.mark.verifies("eq-batch-noise")
+@pytest.mark.parametrize("value", [0.0, 2.0])
+def test_noise_of_a_normalised_score(value):
+    """One score among 63 normal ones, many times."""
+    company = torch.randn(63, 20_000, dtype=DOUBLE)
+    found = normalize(torch.cat([torch.full((1, 20_000), value, dtype=DOUBLE), company]))[0]
+    assert found.std().item() == pytest.approx(math.sqrt((1 + value**2 / 2) / 64), rel=0.06)
+
+
 def test_gradient_of_the_input_has_no_part_along_what_is_removed(close):
     """Neither a shift of the batch nor (without eps) its size matters, so the gradient has none of them."""
     torch.manual_seed(0)
