@@ -65,9 +65,16 @@ def with_examples(app: Sphinx, _what: str, name: str, _value: object, _options: 
         lines += ["", f".. autolink-examples:: {name}", ""]
 
 
+def public_bases(_app: Sphinx, _name: str, _value: object, _options: object, bases: list[Any]) -> None:
+    """A private base has no page to link to; what it is based on has one."""
+    while private := [base for base in bases if getattr(base, "__name__", "").startswith("_")]:
+        bases[:] = [found for base in bases for found in (base.__bases__ if base in private else [base])]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     sphinx_codeautolink.extension.CodeBlockAnalyser = Analyser  # type: ignore[misc]
     app.connect("config-inited", tables)
+    app.connect("autodoc-process-bases", public_bases)
     app.connect("autodoc-process-docstring", without_flags)
     app.connect("autodoc-process-docstring", with_examples)
     app.connect("build-finished", hand_over, priority=400)
