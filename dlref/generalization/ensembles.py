@@ -81,8 +81,9 @@ def error_moments(errors: Float[np.ndarray, "k *examples"]) -> Moments:
     errors = _check.array("errors", errors, "...")
     if errors.ndim < 2 or len(errors) < 2:
         raise ValueError(f"errors must have shape (k >= 2, examples), got {_check.describe(errors)}")
-    products = np.tensordot(errors, errors, (range(1, errors.ndim),) * 2) / errors[0].size
     k = len(errors)
+    flat = errors.reshape(k, -1)
+    products = flat @ flat.T / flat.shape[1]
     variance = float(np.trace(products) / k)
     return Moments(variance, float((products.sum() - np.trace(products)) / (k * (k - 1))), float(products.mean()))
 
