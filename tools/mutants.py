@@ -40,7 +40,7 @@ def tests_of(module: str) -> str:
     mirror = Path("tests", *path.parts[1:-1], f"test_{path.name}")
     if (ROOT / mirror).exists():
         return mirror.as_posix()
-    for candidate in sorted((ROOT / "tests").glob("test_*.py")):
+    for candidate in sorted((ROOT / "tests").rglob("test_*.py")):
         if path.stem in (ast.get_docstring(ast.parse(candidate.read_text(encoding="utf8"))) or ""):
             return candidate.relative_to(ROOT).as_posix()
     raise SystemExit(f"no test file for {module}: neither {mirror} nor one whose docstring names {path.stem}")

@@ -1,3 +1,4 @@
 """Part VI: convolutional networks."""
 
 from dlref.convnets.classic import *  # noqa: F403  the modules' __all__ is the part's interface
+from dlref.convnets.convolution import *  # noqa: F403

@@ -1,0 +1,321 @@
+"""Mirrors dlref/convnets/convolution.py, and _correlation.py behind it."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from scipy import signal
+from torch import nn
+from torch.nn import functional as F
+
+from dlref.convnets import Conv2d, avg_pool2d, conv2d, max_pool2d, output_size, receptive_field, toeplitz
+
+DOUBLE = torch.float64
+PAIRS = st.integers(1, 3) | st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+def rand(*shape, dtype=DOUBLE):
+    return torch.randn(shape, dtype=dtype, requires_grad=True)
+
+
+def compare(ours, theirs, inputs, close):
+    """Same values and same gradients; for float32, 1e-5 of the largest number."""
+    single = ours.dtype == torch.float32
+    g = torch.randn_like(theirs)
+    pairs = [(ours, theirs)]
+    pairs += zip(torch.autograd.grad(ours, inputs, g), torch.autograd.grad(theirs, inputs, g), strict=True)
+    for a, b in pairs:
+        close(a, b, **({"rtol": 1e-5, "atol": 1e-5 * max(1.0, b.abs().max().item())} if single else {}))
+
+
+def loops(x, weight, bias, stride, padding, dilation, groups):
+    """The formula, one multiplication at a time."""
+    (B, _C, H, W), (O, Cg, K, L) = x.shape, weight.shape
+    (s, t), (r, u), (d, e) = stride, padding, dilation
+    P, Q = (H + 2 * r - d * (K - 1) - 1) // s + 1, (W + 2 * u - e * (L - 1) - 1) // t + 1
+    y = torch.zeros(B, O, P, Q, dtype=x.dtype)
+    for b, o, p, q in product(*map(range, y.shape)):
+        y[b, o, p, q] = bias[o]
+        for c, k, m in product(range(Cg), range(K), range(L)):
+            i, j = s * p + d * k - r, t * q + e * m - u
+            if 0 <= i < H and 0 <= j < W:
+                y[b, o, p, q] += weight[o, c, k, m] * x[b, o // (O // groups) * Cg + c, i, j]
+    return y
+
+
+# Every case has H != W, K != L and another value on each axis, so that a swap shows.
+CASES = {
+    "plain": ((3, 9, 12), (4, 3, 3, 2), {}),
+    "stride": ((3, 9, 12), (4, 3, 3, 2), {"stride": (2, 3)}),
+    "padding": ((3, 9, 12), (4, 3, 3, 2), {"padding": (0, 2)}),
+    "dilation": ((3, 9, 12), (4, 3, 3, 2), {"dilation": (1, 3)}),
+    "groups": ((4, 9, 12), (6, 2, 3, 2), {"groups": 2}),
+    "depthwise": ((4, 9, 12), (4, 1, 3, 2), {"groups": 4, "padding": (1, 0)}),
+    "two maps a channel": ((4, 9, 12), (8, 1, 3, 2), {"groups": 4, "stride": (2, 1)}),
+    "one channel": ((1, 9, 12), (5, 1, 3, 2), {"dilation": (2, 1)}),
+    "all": ((4, 9, 12), (6, 2, 3, 2), {"stride": (2, 1), "padding": (1, 2), "dilation": (2, 3), "groups": 2}),
+    "one pixel out": ((3, 3, 2), (4, 3, 3, 2), {}),
+    "same": ((3, 9, 12), (4, 3, 3, 2), {"padding": "same", "dilation": (1, 3)}),
+    "same, even": ((3, 5, 7), (4, 3, 4, 2), {"padding": "same"}),
+    "valid": ((3, 9, 12), (4, 3, 3, 2), {"padding": "valid"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # torch copies its input then
+@pytest.mark.parametrize("dtype", [DOUBLE, torch.float32], ids=str)
+@pytest.mark.parametrize("case", CASES)
+def test_same_values_and_gradients_as_torch(case, dtype, close):
+    image, kernel, settings = CASES[case]
+    inputs = rand(2, *image, dtype=dtype), rand(*kernel, dtype=dtype), rand(kernel[0], dtype=dtype)
+    compare(conv2d(*inputs, **settings), F.conv2d(*inputs, **settings), inputs, close)
+
+
+@given(st.data())
+def test_drawn_convolutions_are_torchs_and_the_formulas(close, data):
+    draw = data.draw
+    groups = draw(st.integers(1, 3))
+    C, O = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
+    image = draw(st.tuples(st.integers(1, 2), st.just(C), st.integers(1, 7), st.integers(1, 7)))
+    kernel = (O, C // groups, draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    settings = {name: draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) for name in ("stride", "dilation")}
+    settings |= {"padding": draw(st.tuples(st.integers(0, 3), st.integers(0, 3))), "groups": groups}
+    assume(
+        all(
+            d * (k - 1) < n + 2 * p
+            for n, k, d, p in zip(image[2:], kernel[2:], settings["dilation"], settings["padding"], strict=True)
+        )
+    )
+    inputs = rand(*image), rand(*kernel), rand(O)
+    ours = conv2d(*inputs, **settings)
+    with torch.no_grad():
+        close(ours.detach(), loops(*inputs, **settings))
+    compare(ours, F.conv2d(*inputs, **settings), inputs, close)
+
+
+@pytest.mark.parametrize("case", ["all", "two maps a channel"])
+def test_can_be_differentiated_twice(case):
+    image, kernel, settings = CASES[case]
+    x, w = rand(1, image[0], 6, 7), rand(*kernel)
+    assert torch.autograd.gradgradcheck(lambda x, w: conv2d(x, w, **settings), (x, w))
+
+
+def test_only_what_is_asked_for_gets_a_gradient():
+    x, w = torch.randn(1, 2, 4, 4), torch.randn(3, 2, 2, 2)
+    for index in (0, 1):
+        inputs = [x.clone(), w.clone()]
+        inputs[index].requires_grad_()
+        conv2d(*inputs).sum().backward()
+        assert inputs[index].grad.any()
+        assert inputs[1 - index].grad is None
+
+
+@pytest.mark.verifies("eq-convolution")
+def test_single_image_of_one_channel_is_scipys_correlation(close):
+    x, w = rand(1, 1, 6, 7).detach(), rand(1, 1, 3, 2).detach()
+    close(conv2d(x, w)[0, 0].numpy(), signal.correlate2d(x[0, 0], w[0, 0], mode="valid"))
+    close(conv2d(x, w.flip(2, 3))[0, 0].numpy(), signal.convolve2d(x[0, 0], w[0, 0], mode="valid"))
+
+
+def test_unit_pixel_gives_the_kernel_turned_round(close):
+    x, w = torch.zeros(1, 1, 5, 6, dtype=DOUBLE), rand(1, 1, 3, 2)
+    x[0, 0, 2, 3] = 1
+    close(conv2d(x, w)[0, 0, 0:3, 2:4], w[0, 0].flip(0, 1))
+
+
+@pytest.mark.verifies("eq-shift")
+def test_shifting_the_image_shifts_the_output(close):
+    x, w = rand(1, 3, 9, 12), rand(4, 3, 3, 2)
+    close(conv2d(x.roll((1, 2), (2, 3)), w)[..., 1:, 2:], conv2d(x, w)[..., :-1, :-2])
+
+
+def test_shapes_of_the_notes():
+    assert conv2d(torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 3, 3)).shape == (1, 1, 4, 4)
+    layer = Conv2d(3, 10, 3)
+    assert layer(torch.zeros(2, 3, 6, 6)).shape == (2, 10, 4, 4)
+    assert sum(p.numel() for p in layer.parameters()) == 280
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kernel_size": (3, 2), "groups": 2, "padding": (1, 0), "stride": (1, 2)},
+        {"kernel_size": 2, "dilation": (2, 3), "bias": False},
+        {"kernel_size": 3, "padding": "same"},
+        {"kernel_size": 1, "stride": 2},
+    ],
+    ids=str,
+)
+def test_layer_exchanges_weights_with_torch(settings, close):
+    theirs = nn.Conv2d(4, 6, **settings).double()
+    ours = Conv2d(4, 6, **settings).double()
+    ours.load_state_dict(theirs.state_dict())
+    x = rand(2, 4, 9, 12)
+    compare(ours(x), theirs(x), [x, *ours.parameters()][:1], close)
+
+
+def test_layer_begins_as_torchs():
+    settings = {"in_channels": 16, "out_channels": 64, "kernel_size": (3, 5), "groups": 2}
+    torch.manual_seed(1)
+    ours = Conv2d(**settings)
+    torch.manual_seed(1)
+    theirs = nn.Conv2d(**settings)
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+    assert ours.weight.requires_grad
+    assert Conv2d(1, 1, 1, bias=False).bias is None
+
+
+@pytest.mark.verifies("eq-output-size", "eq-padding")
+@given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(1, 3))
+@example(6, 3, 1, 0, 1)
+def test_output_size_counts_positions(n, k, s, p, d):
+    starts = [i for i in range(-p, n + p) if i + d * (k - 1) < n + p and (i + p) % s == 0]
+    assume(starts)
+    assert output_size(n, k, s, p, d) == len(starts)
+    if d == s == 1:
+        assert output_size(n, k, padding=p) == n + 2 * p - k + 1
+        assert k % 2 == 0 or output_size(n, k, padding=(k - 1) // 2) == n
+
+
+POOLS = {
+    "square": {"kernel_size": 2},
+    "oblong": {"kernel_size": (3, 2)},
+    "overlapping": {"kernel_size": (3, 2), "stride": (2, 1)},
+    "padded": {"kernel_size": (3, 2), "stride": 1, "padding": (1, 0)},
+    "padded sideways": {"kernel_size": (2, 3), "stride": (1, 3), "padding": (0, 1)},
+    "dilated": {"kernel_size": (2, 3), "stride": (1, 2), "dilation": (3, 2)},
+}
+
+
+@pytest.mark.verifies("eq-max-pool")
+@pytest.mark.parametrize("case", POOLS)
+def test_max_pooling_is_torchs_also_where_several_are_largest(case, close):
+    for x in (rand(2, 3, 9, 12), torch.randint(3, (2, 3, 9, 12)).double().requires_grad_()):
+        compare(max_pool2d(x, **POOLS[case]), F.max_pool2d(x, **POOLS[case]), (x,), close)
+
+
+@pytest.mark.parametrize("case", [name for name in POOLS if name != "dilated"])
+def test_average_pooling_is_torchs(case, close):
+    x = rand(2, 3, 9, 12)
+    compare(avg_pool2d(x, **POOLS[case]), F.avg_pool2d(x, **POOLS[case]), (x,), close)
+
+
+def test_many_images_are_pooled_in_several_chunks(close):
+    x = torch.randn(40, 8, 64, 64, requires_grad=True)
+    compare(max_pool2d(x, 2), F.max_pool2d(x, 2), (x,), close)
+    w = torch.randn(8, 1, 2, 3, requires_grad=True)
+    compare(conv2d(x, w, groups=8), F.conv2d(x, w, groups=8), (x, w), close)
+
+
+def test_pooling_lets_nan_and_infinity_through():
+    x = torch.tensor([[[[1.0, torch.nan], [2.0, 0.0]]]])
+    assert max_pool2d(x, 2).isnan().all()
+    assert max_pool2d(torch.full((1, 1, 2, 2), -torch.inf), 2).item() == -np.inf
+
+
+@pytest.mark.verifies("eq-commute")
+def test_relu_and_max_pooling_commute_and_average_pooling_does_not():
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(max_pool2d(x.relu(), 2), max_pool2d(x, 2).relu())
+    assert not torch.equal(avg_pool2d(x.relu(), 2), avg_pool2d(x, 2).relu())
+
+
+LAYERS = [[(3, 1, 1)] * 3, [(3, 2, 1), (2, 2, 1), (3, 1, 2)], [(5, 1, 2), (1, 3, 1), (2, 1, 1)]]
+
+
+@pytest.mark.verifies("eq-receptive-field")
+@pytest.mark.parametrize(
+    "layers", [[(3, 1, 1)] * 3, [(3, 2, 1), (2, 2, 1), (3, 1, 2)], [(5, 1, 2), (1, 3, 1), (2, 1, 1)]]
+)
+def test_receptive_field_is_where_the_gradient_is(layers):
+    for count in range(1, len(layers) + 1):
+        x = torch.zeros(1, 1, 1, 80, requires_grad=True)
+        h = x
+        for k, s, d in layers[:count]:
+            h = F.conv2d(h, torch.ones(1, 1, 1, k), stride=(1, s), dilation=(1, d))
+        h[0, 0, 0, h.shape[3] // 2].backward()
+        seen = x.grad.flatten().nonzero()
+        assert receptive_field(layers)[count - 1] == seen.max() - seen.min() + 1
+    assert receptive_field([]) == []
+
+
+@pytest.mark.verifies("eq-toeplitz")
+@pytest.mark.parametrize("stride", [1, (2, 1), (1, 3)])
+def test_toeplitz_is_the_matrix_of_the_convolution(stride, close):
+    x, w = torch.randn(2, 3, 5, 7, dtype=DOUBLE), torch.randn(4, 3, 2, 3, dtype=DOUBLE)
+    T = toeplitz(w, (5, 7), stride)
+    close((x.flatten(1) @ T.T), F.conv2d(x, w, stride=stride).flatten(1))
+    assert T.dtype == DOUBLE
+    assert set(T.flatten().tolist()) <= {0.0, *w.flatten().tolist()}
+    assert torch.equal(toeplitz(torch.ones(1, 1, 2, 2), (3, 3)), toeplitz(torch.ones(1, 1, 2, 2), (3, 3), 1))
+
+
+@pytest.mark.verifies("eq-weight-sharing")
+def test_weights_of_the_notes():
+    T = toeplitz(torch.randn(1, 1, 5, 5), (32, 32))
+    assert T.numel() == 32**2 * 28**2 == 802_816
+    assert (T != 0).sum() == 28**2 * 25
+    assert Conv2d(1, 6, 5, bias=False).weight.numel() == 150
+
+
+@pytest.mark.verifies("eq-small-cnn")
+def test_parameters_of_the_small_network_layer_by_layer():
+    model = nn.Sequential(
+        Conv2d(3, 8, 5), nn.MaxPool2d(2), Conv2d(8, 16, 5), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10),
+    )  # fmt: skip
+    counts = [sum(p.numel() for p in layer.parameters()) for layer in model]
+    assert [count for count in counts if count] == [608, 3216, 48_120, 10_164, 850]
+    assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+X, W = torch.zeros(2, 4, 6, 7), torch.zeros(6, 4, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "error", "message"),
+    [
+        (conv2d, (X[0], W), ValueError, "x must have shape (B, C, H, W), got"),
+        (conv2d, (X.int(), W), TypeError, "x must hold floating-point numbers, got"),
+        (conv2d, (X, W[0]), ValueError, "weight must have shape (O, Cg, K, L), got"),
+        (conv2d, (X, W.double()), TypeError, "weight must be of x's type torch.float32, got torch.float64"),
+        (conv2d, (X, W[:, :3]), ValueError, "weight must have shape (multiple of groups, C / groups, K, L) for 4 chan"),
+        (conv2d, (X, W[:, :2], None, 1, 0, 1, 3), ValueError, "weight must have shape (multiple of groups, C / groups"),
+        (conv2d, (X, W[:5, :2], None, 1, 0, 1, 2), ValueError, "weight must have shape (multiple of groups, C / group"),
+        (conv2d, (X, W, None, 1, 0, 1, 0), ValueError, "groups must be an integer >= 1, got 0"),
+        (conv2d, (X, W, torch.zeros(5)), ValueError, "bias must have shape (O=6), got"),
+        (conv2d, (X, W, None, 0), ValueError, "stride must be an integer >= 1, got 0"),
+        (conv2d, (X, W, None, (1, 2, 3)), ValueError, "stride must be one integer or two, got (1, 2, 3) (tuple)"),
+        (conv2d, (X, W, None, 1, -1), ValueError, "padding must be an integer >= 0, got -1"),
+        (conv2d, (X, W, None, 1, (0, 1.5)), TypeError, "padding must be an integer >= 0, got 1.5 (float)"),
+        (conv2d, (X, W, None, 1, "full"), ValueError, "padding must be one of 'same', 'valid', got 'full'"),
+        (conv2d, (X, W, None, 2, "same"), ValueError, "padding 'same' needs stride 1, got (2, 2)"),
+        (conv2d, (X, W, None, 1, 0, 0), ValueError, "dilation must be an integer >= 1, got 0"),
+        (conv2d, (X, W, None, 1, 0, 3), ValueError, "kernel_size 3 with dilation 3 spans 7 pixels, the padded"),
+        (conv2d, (X, W, None, 1, 0, (1, 7)), ValueError, "kernel_size 2 with dilation 7 spans 8 pixels, the padded im"),
+        (Conv2d, (4, 6, 3, 1, 0, 1, 4), ValueError, "out_channels must be a multiple of groups 4, got 6"),
+        (Conv2d, (3, 6, 3, 1, 0, 1, 2), ValueError, "in_channels must be a multiple of groups 2, got 3"),
+        (Conv2d, (0, 6, 3), ValueError, "in_channels must be an integer >= 1, got 0"),
+        (Conv2d, (1, 6, 0), ValueError, "kernel_size must be an integer >= 1, got 0"),
+        (Conv2d, (1, 6, 3, 2, "same"), ValueError, "padding 'same' needs stride 1, got (2, 2)"),
+        (Conv2d, (1, 6, 3, 1, -2), ValueError, "padding must be an integer >= 0, got -2"),
+        (output_size, (0, 3), ValueError, "size must be an integer >= 1, got 0"),
+        (output_size, (4, 5), ValueError, "kernel_size 5 with dilation 1 spans 5 pixels, the padded image has 4"),
+        (output_size, (4, 2, 1, 0, 4), ValueError, "kernel_size 2 with dilation 4 spans 5 pixels, the padded image"),
+        (max_pool2d, (X[0], 2), ValueError, "x must have shape (B, C, H, W), got"),
+        (max_pool2d, (X, 7), ValueError, "kernel_size 7 with dilation 1 spans 7 pixels, the padded"),
+        (max_pool2d, (X, 3, 1, 2), ValueError, "padding must be at most half of kernel_size (3, 3), got (2, 2)"),
+        (avg_pool2d, (X, (4, 3), 1, (2, 2)), ValueError, "padding must be at most half of kernel_size (4, 3)"),
+        (avg_pool2d, (X, 2, 0), ValueError, "stride must be an integer >= 1, got 0"),
+        (receptive_field, ([(3, 1, 0)],), ValueError, "layers must be an integer >= 1, got 0"),
+        (receptive_field, ([(3, 1)],), ValueError, "layers must hold (kernel size, stride, dilation), got (3, 1) (tuple)"),
+        (toeplitz, (W[0], (3, 3)), ValueError, "weight must have shape (O, C, K, L), got"),
+        (toeplitz, (W, (2, 3)), ValueError, "kernel_size 3 with dilation 1 spans 3 pixels, the padded image has 2"),
+        (toeplitz, (W, (3, 0)), ValueError, "size must be an integer >= 1, got 0"),
+    ],
+)  # fmt: skip
+def test_bad_input_names_the_offender(function, arguments, error, message, refuses):
+    refuses(function, arguments, error, message)
