@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dlref.convnets import lenet5
+from dlref.convnets import avg_pool2d, conv2d, conv_transpose2d, interpolate, lenet5, max_pool2d
 from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_
 
@@ -103,6 +103,40 @@ def layers() -> dict[str, Pair]:
     }
 
 
+def convolutions(batch: int) -> dict[str, Pair]:
+    """Forward and backward on images of 64 x 64 with 32 channels."""
+    x = torch.randn(batch, 32, 64, 64)
+
+    def step(function: Callable, tensors: list[torch.Tensor], settings: dict) -> Callable[[], object]:
+        inputs = [t.clone().requires_grad_() for t in tensors]
+        with torch.no_grad():
+            g = torch.randn_like(function(*inputs, **settings))
+        return lambda: torch.autograd.grad(function(*inputs, **settings), inputs, g)
+
+    def pair(ours: Callable, theirs: Callable, *weight: int, **settings: object) -> Pair:
+        tensors = [x, torch.randn(weight)] if weight else [x]
+        return lambda: (step(ours, tensors, settings), step(theirs, tensors, settings))
+
+    kinds = {
+        "conv2d 3 x 3": pair(conv2d, F.conv2d, 32, 32, 3, 3, padding=1),
+        "conv2d 3 x 3, stride 2": pair(conv2d, F.conv2d, 32, 32, 3, 3, padding=1, stride=2),
+        "conv2d 3 x 3, dilation 2": pair(conv2d, F.conv2d, 32, 32, 3, 3, padding=2, dilation=2),
+        "conv2d 3 x 3, 4 groups": pair(conv2d, F.conv2d, 32, 8, 3, 3, padding=1, groups=4),
+        "conv2d 3 x 3, depthwise": pair(conv2d, F.conv2d, 32, 1, 3, 3, padding=1, groups=32),
+        "conv_transpose2d 3 x 3": pair(conv_transpose2d, F.conv_transpose2d, 32, 32, 3, 3, padding=1),
+        "conv_transpose2d 4 x 4, stride 2": pair(
+            conv_transpose2d, F.conv_transpose2d, 32, 32, 4, 4, padding=1, stride=2
+        ),
+        "max_pool2d 2 x 2": pair(max_pool2d, F.max_pool2d, kernel_size=2),
+        "avg_pool2d 2 x 2": pair(avg_pool2d, F.avg_pool2d, kernel_size=2),
+        "interpolate, nearest": pair(interpolate, F.interpolate, scale_factor=2.0),
+    }
+    for align in (False, True):
+        name = f"interpolate, bilinear, corners {'' if align else 'not '}aligned"
+        kinds[name] = pair(interpolate, F.interpolate, scale_factor=2.0, mode="bilinear", align_corners=align)
+    return kinds
+
+
 def ratio(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[float, float, float]:
     """Median and quartiles of ours over theirs, timed alternately."""
     ratios = []
@@ -122,10 +156,11 @@ def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=10_000_000, help="parameters of the optimisers' model")
+    parser.add_argument("--batch", type=int, default=32, help="images of the convolutions")
     parser.add_argument("--repeats", type=int, default=30)
     options = parser.parse_args()
     torch.manual_seed(0)
-    pairs = optimizers(options.size) | lenet() | layers()
+    pairs = optimizers(options.size) | lenet() | layers() | convolutions(options.batch)
     width = max(map(len, pairs))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
     print(f"{'operation':<{width}}  dlref / torch  quartiles")

@@ -311,7 +311,7 @@ X, W = torch.zeros(2, 4, 6, 7), torch.zeros(6, 4, 3, 2)
         (avg_pool2d, (X, (4, 3), 1, (2, 2)), ValueError, "padding must be at most half of kernel_size (4, 3)"),
         (avg_pool2d, (X, 2, 0), ValueError, "stride must be an integer >= 1, got 0"),
         (receptive_field, ([(3, 1, 0)],), ValueError, "layers must be an integer >= 1, got 0"),
-        (receptive_field, ([(3, 1)],), ValueError, "layers must hold (kernel size, stride, dilation), got (3, 1) (tuple)"),
+        (receptive_field, ([(3, 1)],), ValueError, "layers must hold (kernel size, stride, dilation), got (3, 1)"),
         (toeplitz, (W[0], (3, 3)), ValueError, "weight must have shape (O, C, K, L), got"),
         (toeplitz, (W, (2, 3)), ValueError, "kernel_size 3 with dilation 1 spans 3 pixels, the padded image has 2"),
         (toeplitz, (W, (3, 0)), ValueError, "size must be an integer >= 1, got 0"),
