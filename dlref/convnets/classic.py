@@ -1,38 +1,22 @@
-"""The classic architectures, and what there is to count in a network.
+"""The classic architectures: LeNet-5, AlexNet in two variants, VGG-16 and VGG-19.
 
 Shape legend: B batch, C channels, H W image.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
-from math import prod
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dlref import _check
-from dlref.train import evaluating
+from dlref.convnets._blocks import kaiming
 
-__all__ = ["Layer", "LeNet5", "layer_table", "lenet5", "weight_layers"]
+__all__ = ["VGG", "AlexNet", "AlexNet2012", "LeNet5", "alexnet", "alexnet_2012", "lenet5", "vgg16", "vgg19"]
 
 
 class LeNet5(nn.Module):
     """LeNet-5: two convolutions with pooling, a convolution that sees everything, two fully connected layers.
-
-    ======  ==============  ==========  ==========
-    layer   kind            output      parameters
-    ======  ==============  ==========  ==========
-    C1      5 x 5, 6        6 x 28x28   156
-    S2      2 x 2 mean      6 x 14x14   0
-    C3      5 x 5, 16       16 x 10x10  2,416
-    S4      2 x 2 mean      16 x 5x5    0
-    C5      5 x 5, 120      120 x 1x1   48,120
-    F6      linear          84          10,164
-    output  linear          10          850
-    ======  ==============  ==========  ==========
 
     Args:
         num_classes: size of the output.
@@ -66,11 +50,7 @@ class LeNet5(nn.Module):
             nn.Conv2d(16, 120, kernel_size=5),  # C5
             activation(),
         )
-        self.classifier = nn.Sequential(
-            nn.Linear(120, 84),  # F6
-            activation(),
-            nn.Linear(84, num_classes),
-        )
+        self.classifier = nn.Sequential(nn.Linear(120, 84), activation(), nn.Linear(84, num_classes))  # F6, output
 
     def forward(self, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
@@ -98,111 +78,222 @@ def lenet5(num_classes: int = 10) -> LeNet5:
     return LeNet5(num_classes)
 
 
-class Layer(NamedTuple):
-    """A row of :func:`layer_table`.
-
-    Attributes:
-        name: dotted name of the module.
-        kind: its class.
-        output: shape of its output for one example.
-        parameters: its trainable numbers.
-        multiplications: products that it takes for one example.
-
-    Source:
-        This book.
-
-    Example:
-        >>> Layer("fc", "Linear", (10,), 850, 840).parameters
-        850
-    """
-
-    name: str
-    kind: str
-    output: tuple[int, ...]
-    parameters: int
-    multiplications: int
-
-
-def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
-    r"""List the layers of a network in the order in which they run, with what they cost for one example.
-
-    A convolution takes :math:`O P Q\,(C/G)\,K L` multiplications, a fully connected layer one a weight and position,
-    everything else none.
+class AlexNet(nn.Module):
+    """AlexNet in one tower: five convolutions and three fully connected layers, all with rectifiers.
 
     Args:
-        model: any network of one input; it is run once, on its own device (the ``meta`` device will do).
-        input_size: shape of one example, without the batch.
+        num_classes: size of the output.
+        dropout: share of the inputs of the first two fully connected layers that is dropped.
 
     Raises:
-        TypeError: if ``model`` is no module, or a size is not an integer.
-        ValueError: if a size is below 1.
+        TypeError, ValueError: if an argument is no such number, or in :meth:`forward` the images are not B x 3 x H x W.
 
     Source:
-        Dumoulin & Visin (2016), arXiv:1603.07285, for the output sizes that the count rests on.
+        Krizhevsky (2014), arXiv:1404.5997, footnote 1, as torchvision has it. Differs: no normalisation, and maps
+        are pooled to 6 x 6, so that images may have any size from 63 pixels on.
 
     Example:
-        >>> layer_table(nn.Conv2d(3, 10, 3), (3, 6, 6))
-        [Layer(name='', kind='Conv2d', output=(10, 4, 4), parameters=280, multiplications=4320)]
+        >>> AlexNet()(torch.zeros(1, 3, 64, 64)).shape
+        torch.Size([1, 1000])
     """
-    _check_model(model)
-    size = [_check.integer("input_size", n, 1) for n in input_size]
-    first = next(model.parameters(), torch.empty(0))
-    rows: list[Layer] = []
 
-    def record(name: str, module: nn.Module, _: object, output: Tensor) -> None:
-        shape = tuple(output.shape[1:])
-        own = sum(p.numel() for p in module.parameters())
-        rows.append(Layer(name, type(module).__name__, shape, own, _multiplications(module, output)))
+    def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *_conv(3, 64, 11, stride=4, padding=2),
+            nn.MaxPool2d(3, stride=2),
+            *_conv(64, 192, 5, padding=2),
+            nn.MaxPool2d(3, stride=2),
+            *(m for i, o in ((192, 384), (384, 256), (256, 256)) for m in _conv(i, o, 3, padding=1)),
+            nn.MaxPool2d(3, stride=2),
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d(6)
+        self.classifier = _three_dense(256 * 36, num_classes, dropout)
 
-    with _hooked(model, record), evaluating(model):
-        model(torch.zeros(1, *size, dtype=first.dtype, device=first.device))
-    return rows
+    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
+        """Scores (logits) of each class."""
+        _check.tensor("x", x, "B C H W", C=3)
+        return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
 
 
-def weight_layers(model: nn.Module) -> list[str]:
-    """Names of the layers that a network's depth is counted by: those with a weight matrix or kernel.
-
-    Activations, pooling and normalisation are not counted, and neither is the input.
+class AlexNet2012(nn.Module):
+    r"""AlexNet as it won ImageNet: two halves on two machines, hence groups, and local response normalisation.
 
     Args:
-        model: any network.
+        num_classes: size of the output.
+        dropout: share of the inputs of the first two fully connected layers that is dropped.
 
     Raises:
-        TypeError: if ``model`` is no module.
+        TypeError, ValueError: if an argument is no such number, or in :meth:`forward` the images are not
+            B x 3 x 224 x 224.
 
     Source:
-        The convention of Simonyan & Zisserman (2015), arXiv:1409.1556, whose VGG-16 has 16 such layers.
+        Krizhevsky, Sutskever & Hinton (2012), NeurIPS, section 3. Differs: images of 224 pixels are padded by two,
+        without which the paper's 55 x 55 maps do not come out; the paper's weights in the normalisation,
+        :math:`k = 2, n = 5, \\alpha = 10^{-4}, \\beta = 0.75`, are torch's with :math:`\\alpha` times :math:`n`.
 
     Example:
-        >>> len(weight_layers(lenet5()))
-        5
+        >>> sum(p.numel() for p in AlexNet2012().parameters())
+        60965224
     """
-    _check_model(model)
-    return [
-        name for name, module in model.named_modules() if any(p.ndim >= 2 for p in module.parameters(recurse=False))
-    ]
+
+    def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *_conv(3, 96, 11, stride=4, padding=2),
+            nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0),
+            nn.MaxPool2d(3, stride=2),
+            *_conv(96, 256, 5, padding=2, groups=2),
+            nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0),
+            nn.MaxPool2d(3, stride=2),
+            *_conv(256, 384, 3, padding=1),
+            *(m for o in (384, 256) for m in _conv(384, o, 3, padding=1, groups=2)),
+            nn.MaxPool2d(3, stride=2),
+        )
+        self.classifier = _three_dense(256 * 36, num_classes, dropout)
+
+    def forward(self, x: Float[Tensor, "B 3 224 224"]) -> Float[Tensor, "B classes"]:
+        """Scores (logits) of each class."""
+        _check.tensor("x", x, "B C H W", C=3, H=224, W=224)
+        return self.classifier(self.features(x).flatten(1))
 
 
-def _multiplications(module: nn.Module, output: Tensor) -> int:
-    if isinstance(module, nn.Conv2d):
-        return output[0].numel() * module.in_channels // module.groups * prod(module.kernel_size)
-    if isinstance(module, nn.Linear):
-        return output[0].numel() * module.in_features
-    return 0
+def _conv(in_channels: int, out_channels: int, kernel_size: int, **settings: int) -> tuple[nn.Module, nn.Module]:
+    return nn.Conv2d(in_channels, out_channels, kernel_size, **settings), nn.ReLU(inplace=True)
 
 
-@contextmanager
-def _hooked(model: nn.Module, hook: Callable[..., None]) -> Iterator[None]:
-    """Call ``hook`` with name, module, inputs and output of every leaf; take the hooks off whatever happens."""
-    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
-    handles = [module.register_forward_hook(partial(hook, name)) for name, module in leaves]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def _three_dense(inputs: int, num_classes: int, dropout: float) -> nn.Sequential:
+    _check.integer("num_classes", num_classes, 1)
+    p = _check.real("dropout", dropout, "[0, 1]")
+    return nn.Sequential(
+        nn.Dropout(p), nn.Linear(inputs, 4096), nn.ReLU(inplace=True),
+        nn.Dropout(p), nn.Linear(4096, 4096), nn.ReLU(inplace=True),
+        nn.Linear(4096, num_classes),
+    )  # fmt: skip
 
 
-def _check_model(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {_check.describe(model)}")
+def alexnet(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
+    """Build AlexNet in one tower, 61,100,840 parameters for 1000 classes; torchvision's names of parameters.
+
+    Args:
+        num_classes: size of the output.
+        dropout: share that is dropped before the first two fully connected layers.
+
+    Raises:
+        TypeError, ValueError: if an argument is no such number.
+
+    Source:
+        See :class:`AlexNet`.
+
+    Example:
+        >>> with torch.device("meta"):
+        ...     sum(p.numel() for p in alexnet().parameters())
+        61100840
+    """
+    return AlexNet(num_classes, dropout)
+
+
+def alexnet_2012(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet2012:
+    """Build AlexNet in its two halves, 60,965,224 parameters for 1000 classes.
+
+    Args:
+        num_classes: size of the output.
+        dropout: share that is dropped before the first two fully connected layers.
+
+    Raises:
+        TypeError, ValueError: if an argument is no such number.
+
+    Source:
+        See :class:`AlexNet2012`.
+
+    Example:
+        >>> with torch.device("meta"):
+        ...     alexnet_2012(10).classifier[-1].out_features
+        10
+    """
+    return AlexNet2012(num_classes, dropout)
+
+
+class VGG(nn.Module):
+    """Blocks of 3 x 3 convolutions, each block followed by 2 x 2 max pooling, then three fully connected layers.
+
+    Args:
+        blocks: convolutions in each of the five blocks, whose maps are 64, 128, 256, 512 and 512.
+        num_classes: size of the output.
+        dropout: share that is dropped behind the first two fully connected layers.
+
+    Raises:
+        TypeError, ValueError: if an argument is no such number, or in :meth:`forward` the images are not B x 3 x H x W.
+
+    Source:
+        Simonyan & Zisserman (2015), arXiv:1409.1556, table 1. Differs: maps are pooled to 7 x 7 before the fully
+        connected layers, so that the images need not have 224 pixels; weights begin as He et al. (2015) have it.
+
+    Example:
+        >>> with torch.device("meta"):
+        ...     len([m for m in VGG((2, 2, 3, 3, 3)).modules() if isinstance(m, nn.Conv2d)])
+        13
+    """
+
+    def __init__(self, blocks: Sequence[int], num_classes: int = 1000, dropout: float = 0.5) -> None:
+        super().__init__()
+        if len(blocks) != 5:
+            raise ValueError(f"blocks must be five numbers, got {_check.describe(blocks)}")
+        layers, channels = [], 3
+        for count, maps in zip(blocks, (64, 128, 256, 512, 512), strict=True):
+            for _ in range(_check.integer("blocks", count, 1)):
+                layers += _conv(channels, maps, 3, padding=1)
+                channels = maps
+            layers.append(nn.MaxPool2d(2, stride=2))
+        self.features = nn.Sequential(*layers)
+        self.avgpool = nn.AdaptiveAvgPool2d(7)
+        first, *rest = list(_three_dense(512 * 49, num_classes, dropout))
+        self.classifier = nn.Sequential(*rest[:2], first, *rest[3:5], rest[2], rest[5])
+        kaiming(self)
+
+    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
+        """Scores (logits) of each class."""
+        _check.tensor("x", x, "B C H W", C=3)
+        return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+
+
+def vgg16(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
+    """Build VGG-16 (configuration D), 138,357,544 parameters for 1000 classes; torchvision's names of parameters.
+
+    Args:
+        num_classes: size of the output.
+        dropout: share that is dropped behind the first two fully connected layers.
+
+    Raises:
+        TypeError, ValueError: if an argument is no such number.
+
+    Source:
+        See :class:`VGG`.
+
+    Example:
+        >>> with torch.device("meta"):
+        ...     sum(p.numel() for p in vgg16().parameters())
+        138357544
+    """
+    return VGG((2, 2, 3, 3, 3), num_classes, dropout)
+
+
+def vgg19(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
+    """Build VGG-19 (configuration E), 143,667,240 parameters for 1000 classes; torchvision's names of parameters.
+
+    Args:
+        num_classes: size of the output.
+        dropout: share that is dropped behind the first two fully connected layers.
+
+    Raises:
+        TypeError, ValueError: if an argument is no such number.
+
+    Source:
+        See :class:`VGG`.
+
+    Example:
+        >>> with torch.device("meta"):
+        ...     sum(p.numel() for p in vgg19().parameters())
+        143667240
+    """
+    return VGG((2, 2, 4, 4, 4), num_classes, dropout)

@@ -82,8 +82,7 @@ def conv_transpose2d(
             raise ValueError(f"padding must leave something of an output of {full[-1] + m} pixels, got {r}")
     y = paint(x, weight, (full[0], full[1]), geometry)
     y = F.pad(y, (-around[1], more[1] - around[1], -around[0], more[0] - around[0]))
-    O = Og * groups
-    return y if bias is None else y + _check.tensor("bias", bias, "O", O=O)[:, None, None]
+    return y if bias is None else y + _check.tensor("bias", bias, "O", O=Og * groups)[:, None, None]
 
 
 class ConvTranspose2d(nn.Module):
@@ -106,6 +105,8 @@ class ConvTranspose2d(nn.Module):
         >>> ConvTranspose2d(3, 2, 4, stride=2, padding=1)(torch.zeros(1, 3, 7, 7)).shape
         torch.Size([1, 2, 14, 14])
     """
+
+    transposed = True
 
     def __init__(
         self,
@@ -291,8 +292,7 @@ class DepthwiseSeparable(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        settings: Any = {"groups": in_channels, "bias": bias}
-        self.depthwise = Conv2d(in_channels, in_channels, kernel_size, stride, padding, **settings)
+        self.depthwise = Conv2d(in_channels, in_channels, kernel_size, stride, padding, 1, in_channels, bias)
         self.pointwise = Conv2d(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O P Q"]:

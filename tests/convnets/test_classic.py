@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from dlref.convnets import Layer, LeNet5, layer_table, lenet5, weight_layers
+from dlref.convnets import VGG, AlexNet, AlexNet2012, LeNet5, alexnet, alexnet_2012, classic, lenet5, vgg16, vgg19
+from dlref.count import layer_table, weight_layers
 
 
 def test_lenet5_is_the_sequence_of_its_table(close):
@@ -56,48 +57,6 @@ def test_multiplications_are_those_of_the_loops():
     assert rows["features.2"] == rows["features.1"] == 0
 
 
-def test_table_counts_groups_strides_and_oblong_kernels():
-    layer = nn.Conv2d(4, 6, (3, 2), stride=(2, 1), groups=2)
-    (row,) = layer_table(layer, (4, 9, 12))
-    assert row == Layer("", "Conv2d", (6, 4, 11), 6 * 2 * 3 * 2 + 6, 6 * 4 * 11 * 2 * 3 * 2)
-    (row,) = layer_table(nn.Linear(5, 3, bias=False), (7, 5))
-    assert row == Layer("", "Linear", (7, 3), 15, 7 * 15)
-
-
-def test_table_of_a_network_without_parameters_and_of_one_in_float64():
-    assert layer_table(nn.ReLU(), (3, 2)) == [Layer("", "ReLU", (3, 2), 0, 0)]
-    (row,) = layer_table(nn.Conv2d(4, 6, 1, groups=2).double(), (4, 2, 2))
-    assert row.multiplications == 6 * 4 * 2
-    assert type(row.multiplications) is int
-
-
-def test_table_needs_no_memory_on_meta_and_leaves_the_model_as_it_was():
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(32, 3))
-    model[2].eval()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    rows = layer_table(model, (1, 6, 6))
-    assert [row.kind for row in rows] == ["Conv2d", "BatchNorm2d", "Dropout", "Flatten", "Linear"]
-    assert [row.parameters for row in rows] == [20, 4, 0, 0, 99]
-    torch.testing.assert_close(model.state_dict(), before)
-    assert [module.training for module in model] == [True, True, False, True, True]
-    assert not any(module._forward_hooks for module in model.modules())
-    assert layer_table(model.to("meta"), (1, 6, 6)) == rows
-
-
-def test_table_takes_its_hooks_off_after_an_error():
-    model = nn.Linear(3, 2)
-    with pytest.raises(RuntimeError):
-        layer_table(model, (4,))
-    assert not model._forward_hooks
-    assert model.training
-
-
-def test_weight_layers_counts_kernels_and_matrices_alone():
-    assert weight_layers(lenet5()) == ["features.0", "features.3", "features.6", "classifier.0", "classifier.2"]
-    assert weight_layers(nn.Sequential(nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 3), nn.MaxPool1d(1))) == ["2"]
-    assert weight_layers(nn.ReLU()) == []
-
-
 def test_classes_and_activation_are_choices():
     model = LeNet5(3, activation=nn.ReLU)
     assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 3)
@@ -131,6 +90,83 @@ def test_any_input_but_28_by_28_in_one_channel_is_refused(shape):
             lenet5()(x)
 
 
+with torch.device("meta"):
+    META = {"vgg16": vgg16(), "alexnet": alexnet(), "2012": alexnet_2012()}
+
+
+@pytest.mark.parametrize(("name", "size"), [("alexnet", 70), ("vgg16", 40), ("vgg19", 33)])
+def test_same_names_and_outputs_as_torchvision(name, size, twins):
+    twins(getattr(classic, name), name, size)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "multiplications"),
+    [
+        ("alexnet", 61_100_840, 714e6),
+        ("alexnet_2012", 60_965_224, 724e6),
+        ("vgg16", 138_357_544, 15.47e9),
+        ("vgg19", 143_667_240, 19.63e9),
+    ],
+)
+def test_parameters_and_multiplications_are_the_published_ones(name, parameters, multiplications):
+    with torch.device("meta"):
+        model = getattr(classic, name)()
+    rows = layer_table(model, (3, 224, 224))
+    assert sum(row.parameters for row in rows) == parameters
+    assert sum(row.multiplications for row in rows) == pytest.approx(multiplications, rel=0.005)
+    assert rows[-1].output == (1000,)
+
+
+@pytest.mark.verifies("eq-alexnet-halves")
+def test_the_halves_of_alexnet_save_half_of_three_layers():
+    rows = {row.name: row.parameters for row in layer_table(META["2012"], (3, 224, 224)) if row.parameters}
+    convolutions = [rows[name] for name in rows if name.startswith("features")]
+    assert convolutions == [34_944, 307_456, 885_120, 663_936, 442_624]
+    uncut = 256 * (96 * 25 + 1), 384 * (384 * 9 + 1), 256 * (384 * 9 + 1)
+    for whole, half, maps in zip(uncut, convolutions[1:2] + convolutions[3:], (256, 384, 256), strict=True):
+        assert whole - maps == 2 * (half - maps)
+
+
+def test_response_normalisation_is_the_papers():
+    layer = META["2012"].features[2]
+    x = torch.rand(2, 7, 3, 3)
+    y = torch.empty_like(x)
+    for i in range(7):
+        window = x[:, max(0, i - 2) : i + 3].square().sum(1)
+        y[:, i] = x[:, i] / (2 + 1e-4 * window) ** 0.75
+    torch.testing.assert_close(layer(x), y)
+
+
+def test_vgg_halves_after_each_block_and_has_weights_in_so_many_layers():
+    rows = layer_table(META["vgg16"], (3, 224, 224))
+    pools = [row.output for row in rows if row.kind == "MaxPool2d"]
+    assert pools == [(64, 112, 112), (128, 56, 56), (256, 28, 28), (512, 14, 14), (512, 7, 7)]
+    assert len(weight_layers(META["vgg16"])) == 16
+    with torch.device("meta"):
+        assert len(weight_layers(vgg19())) == 19
+        assert len(weight_layers(VGG((1, 1, 2, 2, 2), 10))) == 11
+    assert [type(m).__name__ for m in META["vgg16"].classifier][::3] == ["Linear", "Linear", "Linear"]
+
+
+def test_other_classes_and_dropout():
+    for kind in (AlexNet, AlexNet2012):
+        with torch.device("meta"):
+            model = kind(7, 0.25)
+        assert model.classifier[-1].out_features == 7
+        assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.25, 0.25]
+    assert isinstance(META["alexnet"], AlexNet)
+    assert isinstance(META["2012"], AlexNet2012)
+
+
+def test_weights_begin_as_he_has_it():
+    model = VGG((1, 1, 1, 1, 1), 5, dropout=0.25)
+    first, last = model.features[9], model.classifier[0]
+    assert first.weight.std().item() == pytest.approx((2 / (512 * 9)) ** 0.5, rel=0.02)
+    assert last.weight.std().item() == pytest.approx(0.01, rel=0.02)
+    assert not any(p.any() for name, p in model.named_parameters() if "bias" in name)
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.25, 0.25]
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("call", "error", "message"),
@@ -151,9 +187,17 @@ def test_any_input_but_28_by_28_in_one_channel_is_refused(shape):
             TypeError,
             "x must hold floating-point numbers, got torch.uint8 tensor of shape (2, 1, 28, 28)",
         ),
-        (lambda: layer_table("net", (1,)), TypeError, "model must be a torch.nn.Module, got 'net' (str)"),
-        (lambda: layer_table(lenet5(), (1, 0)), ValueError, "input_size must be an integer >= 1, got 0"),
-        (lambda: weight_layers(None), TypeError, "model must be a torch.nn.Module, got None (NoneType)"),
+        (lambda: alexnet(0), ValueError, "num_classes must be an integer >= 1, got 0"),
+        (lambda: alexnet_2012(dropout=1.5), ValueError, "dropout must be a number in [0, 1], got 1.5"),
+        (lambda: VGG((1, 1, 1, 1)), ValueError, "blocks must be five numbers, got (1, 1, 1, 1) (tuple)"),
+        (lambda: VGG((1, 1, 1, 1, 0)), ValueError, "blocks must be an integer >= 1, got 0"),
+        (lambda: META["vgg16"](torch.zeros(1, 1, 224, 224)), ValueError, "x must have shape (B, C=3, H, W), got"),
+        (lambda: META["alexnet"](torch.zeros(1, 1, 224, 224)), ValueError, "x must have shape (B, C=3, H, W), got"),
+        (
+            lambda: META["2012"](torch.zeros(1, 3, 227, 227)),
+            ValueError,
+            "x must have shape (B, C=3, H=224, W=224), got",
+        ),
     ],
 )
 def test_bad_input_names_the_offender(call, error, message):
