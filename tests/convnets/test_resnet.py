@@ -95,9 +95,9 @@ def test_blocks_begin_as_their_shortcuts_if_asked():
         assert not any(p.any() for p in scales.values())
         other = ResNet(block, (1, 1, 1, 1), 5)
         assert all((p == 1).all() for name, p in other.named_parameters() if name.endswith(f"{last}.weight"))
-    for make in (resnet18, resnet34, resnet50):
-        with torch.device("cpu"):
-            assert not make(3, zero_init_residual=True).layer1[0].bn2.weight.all() or make is resnet50
+    assert not resnet18(3, zero_init_residual=True).layer1[0].bn2.weight.any()
+    assert not resnet34(3, zero_init_residual=True).layer1[0].bn2.weight.any()
+    assert not resnet50(3, zero_init_residual=True).layer1[0].bn3.weight.any()
 
 
 def test_weights_begin_as_torchvisions():
@@ -136,7 +136,7 @@ def test_small_networks_have_six_layers_a_block_and_two(blocks):
         (SmallResNet, (0,), ValueError, "blocks must be an integer >= 1, got 0"),
         (SmallResNet, (1, 0), ValueError, "channels must be an integer >= 1, got 0"),
         (SmallResNet, (1, 4, 3, 0), ValueError, "num_classes must be an integer >= 1, got 0"),
-        (lambda: ResNet(BasicBlock, (1, 1, 1, 1))(torch.zeros(1, 1, 40, 40)), (), ValueError, "x must have shape (B, C=3, "),
+        (lambda: ResNet(BasicBlock, (1, 1, 1, 1))(torch.zeros(1, 1, 40, 40)), (), ValueError, "x must have shape (B"),
     ],
 )  # fmt: skip
 def test_bad_input_names_the_offender(function, arguments, error, message, refuses):
