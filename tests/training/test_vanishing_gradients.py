@@ -172,6 +172,33 @@ def test_generations_are_bred_as_described():
     assert third.shape == first.shape
 
 
+def test_a_generation_is_bred_as_described(close):
+    """The draws, in their order, from a generator of the same seed; in the type of the start."""
+    seen, start = [], torch.tensor([1.0, -2.0, 0.5], dtype=DOUBLE)
+
+    def loss(x):
+        seen.append(x.clone())
+        return (x**2).sum(1)
+
+    genetic_search(loss, start, population=9, generations=2, elite=4, spread=0.3, decay=0.5, seed=7)
+    generator = torch.Generator().manual_seed(7)
+    draw = {"generator": generator, "dtype": DOUBLE}
+    first = start + 0.3 * torch.randn(9, 3, **draw)
+    best = first[(first**2).sum(1).argsort()[:4]]
+    mother, father = torch.randint(4, (2, 5), generator=generator)
+    heads = torch.rand(5, 3, generator=generator) < 0.5
+    children = torch.where(heads, best[mother], best[father]) + 0.15 * torch.randn(5, 3, **draw)
+    close(seen[0], first)
+    close(seen[1], torch.cat([best, children]))
+
+
+def test_clipping_divides_by_a_little_more_than_the_norm(close):
+    p = torch.nn.Parameter(torch.zeros(2, dtype=DOUBLE))
+    p.grad = torch.tensor([3e-4, 4e-4], dtype=DOUBLE)
+    clip_grad_norm_([p], 1e-4)
+    close(p.grad, torch.tensor([3e-4, 4e-4], dtype=DOUBLE) * 1e-4 / (5e-4 + 1e-6))
+
+
 def test_seed_nan_and_defaults():
     start = torch.zeros(3)
     runs = [genetic_search(sphere, start, generations=5, **s) for s in ({}, {"seed": 0}, {"seed": 1})]
