@@ -4,4 +4,5 @@ from dlref.convnets.classic import *  # noqa: F403  the modules' __all__ is the 
 from dlref.convnets.convolution import *  # noqa: F403
 from dlref.convnets.convolution_variants import *  # noqa: F403
 from dlref.convnets.inception import *  # noqa: F403
+from dlref.convnets.mobile import *  # noqa: F403
 from dlref.convnets.resnet import *  # noqa: F403

@@ -1,8 +1,14 @@
 """What the architectures share: how weights begin, and the block of convolution, normalisation and activation."""
 
 from collections.abc import Callable
+from functools import partial
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dlref import _check
+from dlref.generalization.dropout import drop_units
 
 
 def kaiming(model: nn.Module, *, dense: bool = True) -> None:
@@ -26,7 +32,107 @@ def conv_norm(
     groups: int = 1,
     activation: Callable[[], nn.Module] | None = nn.ReLU6,
     norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    conv: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
     """Convolution that keeps the size (but for the stride), normalisation, and perhaps an activation."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, norm(out_channels), *([activation()] if activation else []))
+    padding = (kernel_size - 1) // 2
+    first = conv(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
+    return nn.Sequential(first, norm(out_channels), *([activation()] if activation else []))
+
+
+class SameConv2d(nn.Conv2d):
+    """Pads so that stride 2 halves the size, with the odd zero at the bottom and on the right, as TensorFlow does."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in torch
+        """Maps of the images."""
+        around = []
+        for n, k, s in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+            total = max((-(-n // s) - 1) * s + k - n, 0)
+            around += [total // 2, total - total // 2]
+        return F.conv2d(F.pad(input, around), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+class SqueezeExcitation(nn.Module):
+    """Weigh the channels by what they hold on average: two 1 x 1 convolutions on the means, and a sigmoid."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The input, each channel times its weight."""
+        scale = self.fc2(F.silu(self.fc1(x.mean((2, 3), keepdim=True))))
+        return torch.sigmoid(scale) * x
+
+
+class MBConv(nn.Module):
+    """Inverted residual block of EfficientNet; in training, the whole block is left out with ``drop_probability``."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        expand_ratio: int,
+        drop_probability: float = 0.0,
+        lite: bool = False,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ) -> None:
+        super().__init__()
+        inside, conv = in_channels * expand_ratio, SameConv2d if lite else nn.Conv2d
+        activation = partial(nn.ReLU6 if lite else nn.SiLU, inplace=True)
+        layers: list[nn.Module] = []
+        if expand_ratio > 1:
+            layers.append(conv_norm(in_channels, inside, 1, activation=activation, norm=norm))
+        layers.append(conv_norm(inside, inside, kernel_size, stride, inside, activation, norm, conv))
+        if not lite:
+            layers.append(SqueezeExcitation(inside, max(1, in_channels // 4)))
+        layers.append(conv_norm(inside, out_channels, 1, activation=None, norm=norm))
+        self.block = nn.Sequential(*layers)
+        self.shortcut = stride == 1 and in_channels == out_channels
+        self.drop_probability = drop_probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps of the block, plus its input if they have its shape."""
+        y = self.block(x)
+        if not self.shortcut:
+            return y
+        if self.training and self.drop_probability:
+            y = y * drop_units(y.new_ones(len(y), 1, 1, 1), self.drop_probability)
+        return x + y
+
+
+class InvertedResidual(nn.Module):
+    """Up to many channels, depthwise there, down again without an activation; a shortcut between the narrow ends."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, expand_ratio: int) -> None:
+        super().__init__()
+        inside = _check.integer("in_channels", in_channels, 1) * _check.integer("expand_ratio", expand_ratio, 1)
+        self.shortcut = _check.integer("stride", stride, 1) == 1 and in_channels == out_channels
+        up = [conv_norm(in_channels, inside, 1)] if expand_ratio > 1 else []
+        down = conv_norm(inside, _check.integer("out_channels", out_channels, 1), 1, activation=None)
+        self.conv = nn.Sequential(*up, conv_norm(inside, inside, stride=stride, groups=inside), *down)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps of the block, plus its input if they have its shape."""
+        return x + self.conv(x) if self.shortcut else self.conv(x)
+
+
+def classifier(channels: int, num_classes: int, dropout: float) -> nn.Sequential:
+    """Dropout and one fully connected layer."""
+    drop = nn.Dropout(_check.real("dropout", dropout, "[0, 1]"))
+    return nn.Sequential(drop, nn.Linear(channels, _check.integer("num_classes", num_classes, 1)))
+
+
+def scores(model: nn.Module, x: Tensor) -> Tensor:
+    """Classifier of the mean of the maps over positions."""
+    _check.tensor("x", x, "B C H W", C=3)
+    return model.classifier(model.features(x).mean((2, 3)))
+
+
+def divisible(channels: float) -> int:
+    """The nearest multiple of eight that is not less than nine tenths."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
