@@ -126,10 +126,10 @@ def classifier(channels: int, num_classes: int, dropout: float) -> nn.Sequential
     return nn.Sequential(drop, nn.Linear(channels, _check.integer("num_classes", num_classes, 1)))
 
 
-def scores(model: nn.Module, x: Tensor) -> Tensor:
+def scores(features: nn.Module, classifier: nn.Module, x: Tensor) -> Tensor:
     """Classifier of the mean of the maps over positions."""
     _check.tensor("x", x, "B C H W", C=3)
-    return model.classifier(model.features(x).mean((2, 3)))
+    return classifier(features(x).mean((2, 3)))
 
 
 def divisible(channels: float) -> int:

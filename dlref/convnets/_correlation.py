@@ -25,7 +25,7 @@ class Geometry(NamedTuple):
     dilation: tuple[int, int]
     groups: int
 
-    def places(self, x: Tensor, tap: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    def places(self, x: Tensor, tap: Sequence[int], size: Sequence[int]) -> Tensor:
         """View of the pixels of ``x`` that one tap of the kernel meets at each of ``size`` positions."""
         for axis, t, n, s, d in zip((-2, -1), tap, size, self.stride, self.dilation, strict=True):
             x = x.narrow(axis, t * d, (n - 1) * s + 1).unfold(axis, 1, s).squeeze(-1)
@@ -56,7 +56,7 @@ def paint(y: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry) 
     return _Paint.apply(y, weight, size, geometry)
 
 
-def largest(x: Tensor, kernel: tuple[int, int], size: tuple[int, int], geometry: Geometry) -> Tensor:
+def largest(x: Tensor, kernel: Sequence[int], size: Sequence[int], geometry: Geometry) -> Tensor:
     """Largest number of each window; its gradient goes to the first of several."""
     return _MaxPool.apply(x, kernel, size, geometry)
 
@@ -80,7 +80,7 @@ def chunks(*batches: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, 
     return zip(*(batch.split(images) for batch in batches), strict=True)
 
 
-def _taps(weight: Tensor, groups: int) -> Iterator[tuple[tuple[int, int], Tensor]]:
+def _taps(weight: Tensor, groups: int) -> Iterator[tuple[tuple[int, ...], Tensor]]:
     """Each tap of depthwise kernels, and a view of its weights, (G, O / G, 1, 1)."""
     for tap in product(*map(range, weight.shape[2:])):
         yield tap, weight[:, 0, *tap].view(groups, -1, 1, 1)
@@ -176,7 +176,7 @@ class _Match(torch.autograd.Function):
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: tuple[int, int], size: tuple[int, int], geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, x: Tensor, kernel: Sequence[int], size: Sequence[int], geometry: Geometry) -> Tensor:
         best = x.new_empty(*x.shape[:2], *size)
         which = torch.empty(best.shape, dtype=torch.int32, device=x.device)
         for images, values, index in chunks(x, best, which):
@@ -189,7 +189,6 @@ class _MaxPool(torch.autograd.Function):
         return best
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (which,), (shape, kernel, size, geometry) = grad_outputs, ctx.saved_tensors, ctx.arguments
         for_x = g.new_zeros(shape)

@@ -4,6 +4,7 @@ Shape legend: B batch, C channels, H W image.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -158,7 +159,7 @@ class AlexNet2012(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
 
-def _conv(in_channels: int, out_channels: int, kernel_size: int, **settings: int) -> tuple[nn.Module, nn.Module]:
+def _conv(in_channels: int, out_channels: int, kernel_size: int, **settings: Any) -> tuple[nn.Module, nn.Module]:
     return nn.Conv2d(in_channels, out_channels, kernel_size, **settings), nn.ReLU(inplace=True)
 
 

@@ -73,7 +73,7 @@ class MobileNetV1(nn.Module):
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
-        return scores(self, x)
+        return scores(self.features, self.classifier, x)
 
 
 class MobileNetV2(nn.Module):
@@ -114,7 +114,7 @@ class MobileNetV2(nn.Module):
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
-        return scores(self, x)
+        return scores(self.features, self.classifier, x)
 
 
 class Scaling(NamedTuple):
@@ -232,7 +232,7 @@ class EfficientNet(nn.Module):
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
-        return scores(self, x)
+        return scores(self.features, self.classifier, x)
 
 
 def mobilenet_v1(num_classes: int = 1000, width_mult: float = 1.0, dropout: float = 0.001) -> MobileNetV1:

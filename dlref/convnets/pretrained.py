@@ -176,8 +176,8 @@ def replace_head(model: EfficientNet, num_classes: int) -> EfficientNet:
         >>> replace_head(pretrained_lite0(), 3).classifier[1].out_features
         3
     """
-    old = model.classifier[1]
-    model.classifier[1] = nn.Linear(old.in_features, _check.integer("num_classes", num_classes, 1)).to(old.weight)
+    old = model.get_parameter("classifier.1.weight")
+    model.classifier[1] = nn.Linear(old.shape[1], _check.integer("num_classes", num_classes, 1)).to(old)
     return model
 
 

@@ -156,7 +156,7 @@ class ResNet(nn.Module):
             for n in range(_check.integer("layers", count, 1)):
                 blocks.append(block(channels, width, stride if n == 0 else 1))
                 channels = width * block.expansion
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, _check.integer("num_classes", num_classes, 1))
         kaiming(self, dense=False)
@@ -169,7 +169,8 @@ class ResNet(nn.Module):
         """Scores (logits) of each class."""
         _check.tensor("x", x, "B C H W", C=3)
         h = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        h = self.layer4(self.layer3(self.layer2(self.layer1(h))))
+        for stage in range(1, 5):
+            h = self.get_submodule(f"layer{stage}")(h)
         return self.fc(torch.flatten(self.avgpool(h), 1))
 
 
