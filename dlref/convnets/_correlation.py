@@ -189,7 +189,10 @@ class _MaxPool(torch.autograd.Function):
         return best
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    @torch.autograd.function.once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  the decorator hides the signature
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor | None, ...]:
         (g,), (which,), (shape, kernel, size, geometry) = grad_outputs, ctx.saved_tensors, ctx.arguments
         for_x = g.new_zeros(shape)
         for images, index, values in chunks(for_x, which, g):

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dlref.convnets import Conv2d, avg_pool2d, conv2d, max_pool2d, output_size, receptive_field, toeplitz
+from dlref.convnets._correlation import Geometry, correlate, paint
 
 DOUBLE = torch.float64
 PAIRS = st.integers(1, 3) | st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -208,6 +209,28 @@ def test_many_images_are_pooled_in_several_chunks(close):
     compare(max_pool2d(x, 2), F.max_pool2d(x, 2), (x,), close)
     w = torch.randn(8, 1, 2, 3, requires_grad=True)
     compare(conv2d(x, w, groups=8), F.conv2d(x, w, groups=8), (x, w), close)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_gradients_add_up_over_several_chunks(groups, close):
+    x, w = rand(12, 8, 64, 64), rand(4, 8 // groups, 3, 3)
+    compare(conv2d(x, w, groups=groups), F.conv2d(x, w, groups=groups), (x, w), close)
+
+
+@pytest.mark.parametrize("wanted", [(True, False), (False, True)])
+def test_painting_is_the_adjoint_and_gives_the_gradients_that_are_asked_for(wanted, close):
+    geometry = Geometry((2, 1), (1, 2), 2)
+    x, y, w = torch.randn(2, 4, 7, 9, dtype=DOUBLE), torch.randn(2, 6, 3, 7, dtype=DOUBLE), rand(6, 2, 3, 2).detach()
+    inputs = [t.requires_grad_(needed) for t, needed in zip((y, w), wanted, strict=True)]
+    painted = paint(*inputs, (7, 9), geometry)
+    close((painted * x).sum(), (correlate(x, w, geometry) * y).sum())
+    (painted * x).sum().backward()
+    expected = correlate(x, w.detach(), geometry) if wanted[0] else None
+    assert [t.grad is not None for t in inputs] == list(wanted)
+    if wanted[0]:
+        close(y.grad, expected)
+    else:
+        close((w.grad * w.detach()).sum(), (painted * x).sum().detach())
 
 
 def test_pooling_lets_nan_and_infinity_through():
