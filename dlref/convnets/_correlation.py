@@ -1,4 +1,4 @@
-r"""One trilinear form, :math:`\\sum y w x` over windows, and its derivatives, each of them the others' gradient.
+r"""One trilinear form, :math:`\sum y w x` over windows, and its derivatives, each of them the others' gradient.
 
 A convolution is the derivative with respect to :math:`y`, the transposed convolution that with respect to :math:`x`,
 and the gradient of the kernels that with respect to :math:`w`. Padding is done before and cut off after.
@@ -11,9 +11,10 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlref import _check
+from dlref.training.initialization import default_bound_
 
 _CHUNK = 2**20  # numbers in a chunk of images
 
@@ -44,6 +45,20 @@ def pair(name: str, value: Any, low: int) -> tuple[int, int]:
     if len(both) != 2:
         raise ValueError(f"{name} must be one integer or two, got {_check.describe(value)}")
     return _check.integer(name, both[0], low), _check.integer(name, both[1], low)
+
+
+def kernels(
+    in_channels: int, out_channels: int, kernel_size: Any, groups: int, bias: bool, *, transposed: bool = False
+) -> tuple[nn.Parameter, nn.Parameter | None]:
+    """Weights of a layer, and a bias for each of its outputs, as torch's layers begin."""
+    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+        if _check.integer(name, channels, 1) % _check.integer("groups", groups, 1):
+            raise ValueError(f"{name} must be a multiple of groups {groups}, got {channels}")
+    first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
+    weight = default_bound_(torch.empty(first, second // groups, *pair("kernel_size", kernel_size, 1)))
+    bound = weight[0].numel() ** -0.5
+    shift = nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
+    return nn.Parameter(weight), shift
 
 
 def correlate(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:

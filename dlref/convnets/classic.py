@@ -131,7 +131,7 @@ class AlexNet2012(nn.Module):
     Source:
         Krizhevsky, Sutskever & Hinton (2012), NeurIPS, section 3. Differs: images of 224 pixels are padded by two,
         without which the paper's 55 x 55 maps do not come out; the paper's weights in the normalisation,
-        :math:`k = 2, n = 5, \\alpha = 10^{-4}, \\beta = 0.75`, are torch's with :math:`\\alpha` times :math:`n`.
+        :math:`k = 2, n = 5, \alpha = 10^{-4}, \beta = 0.75`, are torch's with :math:`\alpha` times :math:`n`.
 
     Example:
         >>> sum(p.numel() for p in AlexNet2012().parameters())

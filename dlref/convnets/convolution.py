@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlref import _check
-from dlref.convnets._correlation import Geometry, correlate, largest, padding_of, pair
-from dlref.training.initialization import default_bound_
+from dlref.convnets._correlation import Geometry, correlate, kernels, largest, padding_of, pair
 
 __all__ = ["Conv2d", "avg_pool2d", "conv2d", "max_pool2d", "output_size", "receptive_field", "toeplitz"]
 
@@ -142,19 +141,10 @@ class Conv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if _check.integer(name, channels, 1) % _check.integer("groups", groups, 1):
-                raise ValueError(f"{name} must be a multiple of groups {groups}, got {channels}")
-        self.weight = nn.Parameter(
-            torch.empty(out_channels, in_channels // groups, *pair("kernel_size", kernel_size, 1))
-        )
-        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.weight, self.bias = kernels(in_channels, out_channels, kernel_size, groups, bias)
         self.stride, self.dilation = pair("stride", stride, 1), pair("dilation", dilation, 1)
         self.padding, self.groups = padding, groups
         padding_of(padding, self.weight.shape[2:], Geometry(self.stride, self.dilation, groups))
-        default_bound_(self.weight.data)
-        if self.bias is not None:
-            nn.init.uniform_(self.bias, *(sign * self.weight[0].numel() ** -0.5 for sign in (-1, 1)))
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O P Q"]:
         """Maps of the images."""

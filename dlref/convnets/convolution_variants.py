@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlref import _check
-from dlref.convnets._correlation import Geometry, paint, pair
+from dlref.convnets._correlation import Geometry, kernels, paint, pair
 from dlref.convnets.convolution import Conv2d
-from dlref.training.initialization import default_bound_
 
 __all__ = [
     "ConvTranspose2d",
@@ -121,18 +120,10 @@ class ConvTranspose2d(nn.Module):
         dilation: int | tuple[int, int] = 1,
     ) -> None:
         super().__init__()
-        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if _check.integer(name, channels, 1) % _check.integer("groups", groups, 1):
-                raise ValueError(f"{name} must be a multiple of groups {groups}, got {channels}")
-        kernel = pair("kernel_size", kernel_size, 1)
-        self.weight = nn.Parameter(torch.empty(in_channels, out_channels // groups, *kernel))
-        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.weight, self.bias = kernels(in_channels, out_channels, kernel_size, groups, bias, transposed=True)
         self.stride, self.dilation = pair("stride", stride, 1), pair("dilation", dilation, 1)
         self.padding, self.output_padding = pair("padding", padding, 0), pair("output_padding", output_padding, 0)
         self.groups = groups
-        default_bound_(self.weight.data)
-        if self.bias is not None:
-            nn.init.uniform_(self.bias, *(sign * self.weight[0].numel() ** -0.5 for sign in (-1, 1)))
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O P Q"]:
         """Larger maps."""

@@ -124,7 +124,7 @@ class Scaling(NamedTuple):
         width: factor on the channels.
         depth: factor on the number of blocks.
         resolution: factor on the size of the images.
-        multiplications: factor on the multiplications, :math:`d\\,w^2 r^2`.
+        multiplications: factor on the multiplications, :math:`d\,w^2 r^2`.
 
     Source:
         Tan & Le (2019), arXiv:1905.11946, equation 3.

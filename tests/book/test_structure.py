@@ -121,6 +121,7 @@ def test_public_name_has_a_test_and_a_docstring(module, name):
     for section in ("Source:", "Example:"):
         assert f"\n{section}\n" in doc + "\n", f"{name} has no section {section}"
     assert ">>> " in doc
+    assert not re.search(r"\\\\[A-Za-z,]", doc), "a backslash too many for the mathematics"
     parameters = [p for p in inspect.signature(value).parameters if p not in ("self", "args", "kwargs")]
     documented = set(re.findall(r"\w+", " ".join(re.findall(r"^    ([\w, ]+):", doc, flags=re.MULTILINE))))
     assert set(parameters) <= documented, f"not documented: {set(parameters) - documented}"

@@ -1,7 +1,24 @@
-"""What the tests of architectures share: torchvision's own models beside ours."""
+"""What the tests of the part share: comparison with gradients, and torchvision's own models beside ours."""
 
 import pytest
 import torch
+
+
+@pytest.fixture
+def same(close):
+    """Same values and same gradients as torch's own; float64 to 1e-10, float32 to 1e-5 of the largest number."""
+
+    def compare(ours, theirs, inputs):
+        g = torch.randn_like(theirs)
+        pairs = [(ours, theirs)]
+        pairs += zip(torch.autograd.grad(ours, inputs, g), torch.autograd.grad(theirs, inputs, g), strict=True)
+        for a, b in pairs:
+            if ours.dtype == torch.float32:
+                close(a, b, rtol=1e-5, atol=1e-5 * max(1.0, b.abs().max().item()))
+            else:
+                close(a, b)
+
+    return compare
 
 
 @pytest.fixture(scope="session")
