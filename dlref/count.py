@@ -1,5 +1,6 @@
 """What there is to count in a network: its layers, their outputs, parameters and multiplications."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -39,7 +40,7 @@ class Layer(NamedTuple):
     multiplications: int
 
 
-def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
+def layer_table(model: nn.Module, input_size: Sequence[int], *, depth: int | None = None) -> list[Layer]:
     r"""List the layers of a network in the order in which they run, with what they cost for one example.
 
     A convolution takes :math:`O P Q\,(C/G)\,K L` multiplications, a transposed one :math:`C H W\,(O/G)\,K L`, a
@@ -48,10 +49,12 @@ def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
     Args:
         model: any network of one input; it is run once, on its own device (the ``meta`` device will do).
         input_size: shape of one example, without the batch.
+        depth: how many parts a name may have; what lies deeper is counted with the module that holds it. By default
+            every layer has a row of its own.
 
     Raises:
-        TypeError: if ``model`` is no module, or a size is not an integer.
-        ValueError: if a size is below 1.
+        TypeError: if ``model`` is no module, or a size or ``depth`` is not an integer.
+        ValueError: if a size or ``depth`` is below 1, or a module that ``depth`` ends at is never called as a whole.
 
     Source:
         Dumoulin & Visin (2016), arXiv:1603.07285, for the output sizes that the count rests on.
@@ -62,16 +65,24 @@ def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
     """
     _check_model(model)
     size = [_check.integer("input_size", n, 1) for n in input_size]
+    if depth is not None:
+        _check.integer("depth", depth, 1)
     first = next(model.parameters(), torch.empty(0))
     rows: list[Layer] = []
+    spent: Counter[str] = Counter()
 
     def record(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        shape = tuple(output.shape[1:])
-        own = sum(p.numel() for p in module.parameters())
-        rows.append(Layer(name, type(module).__name__, shape, own, _multiplications(module, inputs[0], output)))
+        part = ".".join(name.split(".")[:depth])
+        if not list(module.children()):
+            spent[part] += _multiplications(module, inputs[0], output)
+        if name == part:
+            own = sum(p.numel() for p in module.parameters())
+            rows.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), own, spent.pop(name, 0)))
 
-    with _hooked(model, record), evaluating(model):
+    with _hooked(model, record, depth), evaluating(model):
         model(torch.zeros(1, *size, dtype=first.dtype, device=first.device))
+    if spent:
+        raise ValueError(f"depth must end at modules that are called, got {depth} and {', '.join(spent)}")
     return rows
 
 
@@ -108,10 +119,13 @@ def _multiplications(module: nn.Module, x: Tensor, output: Tensor) -> int:
 
 
 @contextmanager
-def _hooked(model: nn.Module, hook: Callable[..., None]) -> Iterator[None]:
-    """Call ``hook`` with name, module, inputs and output of every leaf; take the hooks off whatever happens."""
-    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
-    handles = [module.register_forward_hook(partial(hook, name)) for name, module in leaves]
+def _hooked(model: nn.Module, hook: Callable[..., None], depth: int | None) -> Iterator[None]:
+    """Call ``hook`` with name, module, inputs and output of every leaf and of every module at ``depth``, for a while."""
+    handles = [
+        module.register_forward_hook(partial(hook, name))
+        for name, module in model.named_modules()
+        if not list(module.children()) or (name and len(name.split(".")) == depth)
+    ]
     try:
         yield
     finally:

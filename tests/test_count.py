@@ -1,10 +1,12 @@
 """Mirrors dlref/count.py."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
-from dlref.convnets import Conv2d, ConvTranspose2d
+from dlref.convnets import Conv2d, ConvTranspose2d, Inception
 from dlref.count import Layer, layer_table, weight_layers
 
 
@@ -34,6 +36,51 @@ def test_table_needs_no_memory_on_meta_and_leaves_the_model_as_it_was():
     assert [module.training for module in model] == [True, True, False, True, True]
     assert not any(module._forward_hooks for module in model.modules())
     assert layer_table(model.to("meta"), (1, 6, 6)) == rows
+
+
+class Twice(nn.Module):
+    """Uses a pair of layers twice, then a layer of its own, and adds a channel that no layer makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.pair = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Sequential(nn.ReLU(), nn.Conv2d(2, 2, 1)))
+        self.last = nn.Conv2d(2, 3, 1)
+
+    def forward(self, x):
+        return self.last(self.pair(self.pair(x)))
+
+
+def test_depth_merges_what_lies_deeper():
+    pair = Layer("pair", "Sequential", (2, 4, 5), 38 + 6, 20 * 36 + 20 * 4)
+    last = Layer("last", "Conv2d", (3, 4, 5), 9, 20 * 6)
+    assert layer_table(Twice(), (2, 4, 5), depth=1) == [pair, pair, last]
+    rows = layer_table(Twice(), (2, 4, 5), depth=2)
+    assert [row.name for row in rows] == ["pair.0", "pair.1", "pair.0", "pair.1", "last"]
+    assert rows[1] == Layer("pair.1", "Sequential", (2, 4, 5), 6, 20 * 4)
+    assert layer_table(Twice(), (2, 4, 5), depth=3) == layer_table(Twice(), (2, 4, 5))
+    assert layer_table(nn.ReLU(), (3,), depth=1) == layer_table(nn.ReLU(), (3,))
+
+
+def test_output_of_a_merged_row_is_the_whole_modules_not_its_last_layers():
+    module = nn.Sequential(Inception(3, 1, 2, 3, 4, 5, 6), nn.Sequential())
+    (row, empty) = layer_table(module, (3, 4, 4), depth=1)
+    assert row.output == (15, 4, 4)
+    assert row.multiplications == sum(r.multiplications for r in layer_table(module, (3, 4, 4)))
+    assert empty == Layer("1", "Sequential", (15, 4, 4), 0, 0)
+
+
+def test_parts_that_are_never_called_as_a_whole_are_refused(refuses):
+    class Listed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.ReLU(), nn.Sigmoid()])
+
+        def forward(self, x):
+            return self.layers[1](self.layers[0](x))
+
+    message = "depth must end at modules that are called, got 1 and layers"
+    refuses(lambda: layer_table(Listed(), (2,), depth=1), (), ValueError, message)
+    assert [row.name for row in layer_table(Listed(), (2,), depth=2)] == ["layers.0", "layers.1"]
 
 
 def test_table_takes_its_hooks_off_after_an_error():
@@ -71,6 +118,7 @@ class Rounded(nn.Module):
     [
         (layer_table, ("net", (1,)), TypeError, "model must be a torch.nn.Module, got 'net' (str)"),
         (layer_table, (nn.ReLU(), (1, 0)), ValueError, "input_size must be an integer >= 1, got 0"),
+        (partial(layer_table, depth=0), (nn.ReLU(), (1,)), ValueError, "depth must be an integer >= 1, got 0"),
         (weight_layers, (None,), TypeError, "model must be a torch.nn.Module, got None (NoneType)"),
     ],
 )
