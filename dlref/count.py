@@ -120,7 +120,7 @@ def _multiplications(module: nn.Module, x: Tensor, output: Tensor) -> int:
 
 @contextmanager
 def _hooked(model: nn.Module, hook: Callable[..., None], depth: int | None) -> Iterator[None]:
-    """Call ``hook`` with name, module, inputs and output of every leaf and of every module at ``depth``, for a while."""
+    """Call ``hook`` with name, module, inputs and output of all leaves and all modules at ``depth``, for a while."""
     handles = [
         module.register_forward_hook(partial(hook, name))
         for name, module in model.named_modules()
