@@ -21,6 +21,8 @@ settings.register_profile(
 )
 settings.load_profile("dlref")
 
+torch.testing.assert_close(0, 0)  # its first call imports for a second: here, once for all processes forked later
+
 
 @pytest.fixture(autouse=True)
 def _same_start(monkeypatch):
@@ -30,7 +32,8 @@ def _same_start(monkeypatch):
     monkeypatch.setenv("DLREF_DEVICE", "cpu")
     deterministic = torch.are_deterministic_algorithms_enabled()
     yield
-    torch.use_deterministic_algorithms(deterministic)
+    if torch.are_deterministic_algorithms_enabled() != deterministic:
+        torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture

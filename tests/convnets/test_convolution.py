@@ -310,6 +310,7 @@ X, W = torch.zeros(2, 4, 6, 7), torch.zeros(6, 4, 3, 2)
         (conv2d, (X, W, None, 1, 0, (1, 7)), ValueError, "kernel_size 2 with dilation 7 spans 8 pixels, the padded im"),
         (Conv2d, (4, 6, 3, 1, 0, 1, 4), ValueError, "out_channels must be a multiple of groups 4, got 6"),
         (Conv2d, (3, 6, 3, 1, 0, 1, 2), ValueError, "in_channels must be a multiple of groups 2, got 3"),
+        (Conv2d, (4, 6, 3, 1, 0, 1, 0), ValueError, "groups must be an integer >= 1, got 0"),
         (Conv2d, (0, 6, 3), ValueError, "in_channels must be an integer >= 1, got 0"),
         (Conv2d, (1, 6, 0), ValueError, "kernel_size must be an integer >= 1, got 0"),
         (Conv2d, (1, 6, 3, 2, "same"), ValueError, "padding 'same' needs stride 1, got (2, 2)"),
