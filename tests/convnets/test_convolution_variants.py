@@ -168,6 +168,7 @@ def test_rows_of_the_matrix_sum_to_one_and_corners_stay(close):
 
 
 def test_one_pixel_is_taken_from_the_first_where_corners_are_aligned(close):
+    close(interpolation_matrix(2, 4), interpolation_matrix(2, 4, align_corners=False))
     close(interpolation_matrix(4, 1, align_corners=True), torch.tensor([[1.0, 0, 0, 0]], dtype=DOUBLE))
 
 
@@ -208,6 +209,7 @@ def test_separable_layer_is_a_convolution_of_products(close):
     close(layer(x), whole)
     assert sum(p.numel() for p in DepthwiseSeparable(3, 5, 3, bias=False).parameters()) == 27 + 15
     assert layer.depthwise.bias is not None
+    assert DepthwiseSeparable(3, 5, 3)(torch.zeros(1, 3, 4, 5)).shape == (1, 5, 2, 3)
     assert DepthwiseSeparable(3, 5, 3, padding="same")(torch.zeros(1, 3, 4, 5)).shape == (1, 5, 4, 5)
 
 
@@ -239,6 +241,10 @@ X, W = torch.zeros(2, 4, 3, 5), torch.zeros(4, 2, 3, 2)
         ),
         (conv_transpose2d, (X, W, None, 1, 0, 0, 1, 0), ValueError, "dilation must be an integer >= 1, got 0"),
         (ConvTranspose2d, (4, 6, 3, 1, 0, 0, 4), ValueError, "out_channels must be a multiple of groups 4, got 6"),
+        (conv_transpose2d, (X, W, None, 1, 0, 0, 0), ValueError, "groups must be an integer >= 1, got 0"),
+        (conv_transpose2d, (X, W, None, 1, 0, -1), ValueError, "output_padding must be an integer >= 0, got -1"),
+        (ConvTranspose2d, (1, 6, 3, 0), ValueError, "stride must be an integer >= 1, got 0"),
+        (ConvTranspose2d, (1, 6, 3, 1, 0, 0, 1, True, 0), ValueError, "dilation must be an integer >= 1, got 0"),
         (ConvTranspose2d, (0, 6, 3), ValueError, "in_channels must be an integer >= 1, got 0"),
         (ConvTranspose2d, (1, 6, 3, 1, -1), ValueError, "padding must be an integer >= 0, got -1"),
         (ConvTranspose2d, (1, 6, 3, 1, 1, -1), ValueError, "output_padding must be an integer >= 0, got -1"),
