@@ -1,6 +1,7 @@
 """Mirrors dlref/convnets/classic.py."""
 
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -90,8 +91,10 @@ def test_any_input_but_28_by_28_in_one_channel_is_refused(shape):
             lenet5()(x)
 
 
-with torch.device("meta"):
-    META = {"vgg16": vgg16(), "alexnet": alexnet(), "2012": alexnet_2012()}
+def large(make, *args):
+    """A network without memory."""
+    with torch.device("meta"):
+        return make(*args)
 
 
 @pytest.mark.parametrize(("name", "size"), [("alexnet", 70), ("vgg16", 40), ("vgg19", 33)])
@@ -100,18 +103,16 @@ def test_same_names_and_outputs_as_torchvision(name, size, twins):
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "multiplications"),
+    ("make", "parameters", "multiplications"),
     [
-        ("alexnet", 61_100_840, 714e6),
-        ("alexnet_2012", 60_965_224, 724e6),
-        ("vgg16", 138_357_544, 15.47e9),
-        ("vgg19", 143_667_240, 19.63e9),
+        (alexnet, 61_100_840, 714e6),
+        (alexnet_2012, 60_965_224, 724e6),
+        (vgg16, 138_357_544, 15.47e9),
+        (vgg19, 143_667_240, 19.63e9),
     ],
 )
-def test_parameters_and_multiplications_are_the_published_ones(name, parameters, multiplications):
-    with torch.device("meta"):
-        model = getattr(classic, name)()
-    rows = layer_table(model, (3, 224, 224))
+def test_parameters_and_multiplications_are_the_published_ones(make, parameters, multiplications):
+    rows = layer_table(large(make), (3, 224, 224))
     assert sum(row.parameters for row in rows) == parameters
     assert sum(row.multiplications for row in rows) == pytest.approx(multiplications, rel=0.005)
     assert rows[-1].output == (1000,)
@@ -119,7 +120,7 @@ def test_parameters_and_multiplications_are_the_published_ones(name, parameters,
 
 @pytest.mark.verifies("eq-alexnet-halves")
 def test_the_halves_of_alexnet_save_half_of_three_layers():
-    rows = {row.name: row.parameters for row in layer_table(META["2012"], (3, 224, 224)) if row.parameters}
+    rows = {row.name: row.parameters for row in layer_table(large(alexnet_2012), (3, 224, 224)) if row.parameters}
     convolutions = [rows[name] for name in rows if name.startswith("features")]
     assert convolutions == [34_944, 307_456, 885_120, 663_936, 442_624]
     uncut = 256 * (96 * 25 + 1), 384 * (384 * 9 + 1), 256 * (384 * 9 + 1)
@@ -128,43 +129,60 @@ def test_the_halves_of_alexnet_save_half_of_three_layers():
 
 
 def test_response_normalisation_is_the_papers():
-    layer = META["2012"].features[2]
-    x = torch.rand(2, 7, 3, 3)
+    layers = [m for m in large(alexnet_2012).features if isinstance(m, nn.LocalResponseNorm)]
+    x = 100 * torch.rand(2, 7, 3, 3)
     y = torch.empty_like(x)
     for i in range(7):
         window = x[:, max(0, i - 2) : i + 3].square().sum(1)
         y[:, i] = x[:, i] / (2 + 1e-4 * window) ** 0.75
-    torch.testing.assert_close(layer(x), y)
+    assert len(layers) == 2
+    for layer in layers:
+        torch.testing.assert_close(layer(x), y)
+
+
+@pytest.mark.parametrize(("make", "widths"), [(alexnet, (64, 192, 256)), (alexnet_2012, (96, 256, 256))])
+def test_alexnet_pools_to_27_13_and_6_pixels(make, widths):
+    rows = layer_table(large(make), (3, 224, 224))
+    assert rows[0].output == (widths[0], 55, 55)
+    pools = [row.output for row in rows if row.kind == "MaxPool2d"]
+    assert pools == [(n, size, size) for n, size in zip(widths, (27, 13, 6), strict=True)]
+    first = large(make).features[0]
+    assert first.padding == (2, 2)
+    assert first.stride == (4, 4)
+
+
+@pytest.mark.parametrize("make", [alexnet, alexnet_2012, vgg16, vgg19])
+def test_rectifiers_need_no_memory_of_their_own(make):
+    assert all(module.inplace for module in large(make).modules() if isinstance(module, nn.ReLU))
 
 
 def test_vgg_halves_after_each_block_and_has_weights_in_so_many_layers():
-    rows = layer_table(META["vgg16"], (3, 224, 224))
+    rows = layer_table(large(vgg16), (3, 224, 224))
     pools = [row.output for row in rows if row.kind == "MaxPool2d"]
     assert pools == [(64, 112, 112), (128, 56, 56), (256, 28, 28), (512, 14, 14), (512, 7, 7)]
-    assert len(weight_layers(META["vgg16"])) == 16
-    with torch.device("meta"):
-        assert len(weight_layers(vgg19())) == 19
-        assert len(weight_layers(VGG((1, 1, 2, 2, 2), 10))) == 11
-    assert [type(m).__name__ for m in META["vgg16"].classifier][::3] == ["Linear", "Linear", "Linear"]
+    assert len(weight_layers(large(vgg16))) == 16
+    assert len(weight_layers(large(vgg19))) == 19
+    assert len(weight_layers(large(VGG, (1, 1, 2, 2, 2), 10))) == 11
+    assert [type(m).__name__ for m in large(vgg16).classifier][::3] == ["Linear", "Linear", "Linear"]
 
 
 def test_other_classes_and_dropout():
-    for kind in (AlexNet, AlexNet2012):
-        with torch.device("meta"):
-            model = kind(7, 0.25)
-        assert model.classifier[-1].out_features == 7
-        assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.25, 0.25]
-    assert isinstance(META["alexnet"], AlexNet)
-    assert isinstance(META["2012"], AlexNet2012)
+    for make in (alexnet, alexnet_2012, vgg16, vgg19, partial(VGG, (1, 1, 1, 1, 1))):
+        for arguments, classes, p in (((7, 0.25), 7, 0.25), ((), 1000, 0.5)):
+            model = large(make, *arguments)
+            assert model.classifier[-1].out_features == classes
+            assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [p, p]
+    for kind, make in ((AlexNet, alexnet), (AlexNet2012, alexnet_2012)):
+        assert isinstance(large(make), kind)
+        assert repr(large(kind)) == repr(large(make))
 
 
 def test_weights_begin_as_he_has_it():
-    model = VGG((1, 1, 1, 1, 1), 5, dropout=0.25)
+    model = VGG((1, 1, 1, 1, 1), 5)
     first, last = model.features[9], model.classifier[0]
     assert first.weight.std().item() == pytest.approx((2 / (512 * 9)) ** 0.5, rel=0.02)
     assert last.weight.std().item() == pytest.approx(0.01, rel=0.02)
     assert not any(p.any() for name, p in model.named_parameters() if "bias" in name)
-    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.25, 0.25]
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -191,10 +209,10 @@ def test_weights_begin_as_he_has_it():
         (lambda: alexnet_2012(dropout=1.5), ValueError, "dropout must be a number in [0, 1], got 1.5"),
         (lambda: VGG((1, 1, 1, 1)), ValueError, "blocks must be five numbers, got (1, 1, 1, 1) (tuple)"),
         (lambda: VGG((1, 1, 1, 1, 0)), ValueError, "blocks must be an integer >= 1, got 0"),
-        (lambda: META["vgg16"](torch.zeros(1, 1, 224, 224)), ValueError, "x must have shape (B, C=3, H, W), got"),
-        (lambda: META["alexnet"](torch.zeros(1, 1, 224, 224)), ValueError, "x must have shape (B, C=3, H, W), got"),
+        (lambda: large(vgg16)(torch.zeros(1, 1, 224, 224)), ValueError, "x must have shape (B, C=3, H, W), got"),
+        (lambda: large(alexnet)(torch.zeros(1, 1, 224, 224)), ValueError, "x must have shape (B, C=3, H, W), got"),
         (
-            lambda: META["2012"](torch.zeros(1, 3, 227, 227)),
+            lambda: large(alexnet_2012)(torch.zeros(1, 3, 227, 227)),
             ValueError,
             "x must have shape (B, C=3, H=224, W=224), got",
         ),
