@@ -1,5 +1,7 @@
 """Mirrors dlref/convnets/mobile.py, and _blocks.py behind it."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -21,6 +23,7 @@ from dlref.convnets import (
     efficientnet_b6,
     efficientnet_b7,
     efficientnet_lite0,
+    mobile,
     mobilenet_v1,
     mobilenet_v2,
 )
@@ -152,6 +155,29 @@ def test_lite_has_no_squeeze_no_silu_and_scales_neither_end():
     assert (norm.eps, norm.momentum) == (0.001, 0.01)
     assert isinstance(lite0.features[2][0].block[1][0], SameConv2d)
     assert lite0.classifier[0].p == 0.2
+
+
+@pytest.mark.parametrize("name", [*EFFICIENTNETS, "lite0"])
+def test_builders_make_and_describe_what_their_name_says(name):
+    build = mobile._builder(name, 1_234_567)
+    assert build.__name__ == build.__qualname__ == f"efficientnet_{name}"
+    assert f"Build EfficientNet {name.capitalize()}, 1,234,567 parameters for 1000 classes." in build.__doc__
+    assert ("batch norm as in TensorFlow's weights" in build.__doc__) == (name == "lite0")
+    assert ("torchvision's names" in build.__doc__) == (name != "lite0")
+    with torch.device("meta"):
+        model, other = build(), build(7, 0.25, 0.1)
+    width, depth, _, dropout = EFFICIENTNETS.get(name, (1.0, 1.0, 224, 0.2))
+    drop, last = model.classifier
+    assert (drop.p, last.out_features) == (dropout, 1000)
+    norm = model.features[-1][1]
+    assert (norm.eps, norm.momentum) == ((1e-3, 0.01) if name in ("b5", "b6", "b7", "lite0") else (1e-5, 0.1))
+    blocks, others = ([m for m in net.modules() if isinstance(m, MBConv)] for net in (model, other))
+    assert len(blocks) == sum(math.ceil(n * depth) for n in (1, 2, 2, 3, 3, 4, 1))
+    assert blocks[-1].block[-1][1].num_features == divisible(320 * width)
+    assert blocks[-1].drop_probability == pytest.approx(0.2 * (1 - 1 / len(blocks)))
+    assert any(isinstance(m, SqueezeExcitation) for m in model.modules()) == (name != "lite0")
+    drop, last = other.classifier
+    assert (drop.p, last.out_features, others[-1].drop_probability) == (0.25, 7, blocks[-1].drop_probability / 2)
 
 
 @pytest.mark.verifies("eq-compound")
