@@ -90,9 +90,10 @@ def test_settings_reach_their_layers():
     assert InceptionAux(8, 3).dropout.p == 0.7
     with torch.device("meta"):
         built = googlenet(5, dropout=0.4, dropout_aux=0.6)
-        told = googlenet()
+        told, default = googlenet(), GoogLeNet()
     assert (built.dropout.p, built.aux1.dropout.p) == (0.4, 0.6)
     assert (told.dropout.p, told.aux2.dropout.p, told.fc.out_features) == (0.2, 0.7, 1000)
+    assert repr(default) == repr(told)
     assert InceptionAux(8, 3, 0.0)(torch.zeros(2, 8, 9, 5)).shape == (2, 3)
 
 

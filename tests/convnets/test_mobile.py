@@ -78,6 +78,15 @@ def test_published_parameters_and_multiplications(make, parameters, multiplicati
     assert rows[-1].output == (1000,)
 
 
+def test_classes_begin_as_their_builders():
+    with torch.device("meta"):
+        for kind, make in ((MobileNetV1, mobilenet_v1), (MobileNetV2, mobilenet_v2), (EfficientNet, efficientnet_b0)):
+            assert repr(kind()) == repr(make())
+            assert make(3, dropout=1.0).classifier[0].p == 1.0
+        chances = [m.drop_probability for m in EfficientNet().modules() if isinstance(m, MBConv)]
+    assert chances == pytest.approx([0.2 * n / 16 for n in range(16)])
+
+
 def test_mobilenet_v1_is_its_table():
     with torch.device("meta"):
         rows = layer_table(mobilenet_v1(), (3, 224, 224))
@@ -88,8 +97,10 @@ def test_mobilenet_v1_is_its_table():
     assert convolutions[-1] == (1024, 7, 7)
     assert [row.output[0] for row in half if row.kind == "Conv2d"][-1] == 512
     assert half[-1].output == (7,)
-    assert MobileNetV1(2, 0.01).features[0][0].out_channels == 8
-    assert isinstance(MobileNetV1(2, 0.1).features[0][2], nn.ReLU)
+    tiny = MobileNetV1(2, 0.01)
+    assert [part[0].out_channels for part in tiny.features[:3]] == [8, 8, 8]
+    assert tiny.classifier[1].in_features == 10
+    assert all(type(part[2]) is nn.ReLU and part[2].inplace for part in tiny.features)
     assert MobileNetV1(2, 0.1, 0.25).classifier[0].p == 0.25
     assert mobilenet_v1(2, 0.1).classifier[0].p == 0.001
 
@@ -105,6 +116,7 @@ def test_inverted_residual_is_linear_at_its_end(close):
     assert not InvertedResidual(4, 6, 1, 6).shortcut
     assert not InvertedResidual(4, 4, 2, 6).shortcut
     assert len(InvertedResidual(4, 4, 1, 1).conv) == 3
+    assert MBConv(3, 3, 3, 1, 1).block[1].fc1.out_channels == 1
 
 
 @pytest.mark.verifies("eq-squeeze")
@@ -176,6 +188,7 @@ def test_builders_make_and_describe_what_their_name_says(name):
     assert blocks[-1].block[-1][1].num_features == divisible(320 * width)
     assert blocks[-1].drop_probability == pytest.approx(0.2 * (1 - 1 / len(blocks)))
     assert any(isinstance(m, SqueezeExcitation) for m in model.modules()) == (name != "lite0")
+    assert all(m.inplace for m in model.modules() if isinstance(m, nn.ReLU6 | nn.SiLU))
     drop, last = other.classifier
     assert (drop.p, last.out_features, others[-1].drop_probability) == (0.25, 7, blocks[-1].drop_probability / 2)
 
@@ -232,6 +245,10 @@ def test_weights_begin_as_he_has_it_and_depth_is_rounded_up():
         (compound_scaling, (1.0, 0.0), ValueError, "alpha must be a number in (0, inf), got 0.0"),
         (compound_scaling, (1.0, 1.2, 1.1, -1.0), ValueError, "gamma must be a number in (0, inf), got -1.0"),
         (InvertedResidual, (0, 4, 1, 6), ValueError, "in_channels must be an integer >= 1, got 0"),
+        (compound_scaling, (1.0, 1.2, 0.0), ValueError, "beta must be a number in (0, inf), got 0.0"),
+        (compound_scaling, ("1",), TypeError, "phi must be a number"),
+        (InvertedResidual, (4, 0, 1, 6), ValueError, "out_channels must be an integer >= 1, got 0"),
+        (InvertedResidual, (4, 4, 1, 0), ValueError, "expand_ratio must be an integer >= 1, got 0"),
         (InvertedResidual, (4, 4, 0, 6), ValueError, "stride must be an integer >= 1, got 0"),
         (lambda: mobilenet_v1(3, 0.1)(torch.zeros(1, 1, 32, 32)), (), ValueError, "x must have shape (B, C=3"),
     ],

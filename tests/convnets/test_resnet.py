@@ -100,6 +100,16 @@ def test_blocks_begin_as_their_shortcuts_if_asked():
     assert not resnet50(3, zero_init_residual=True).layer1[0].bn3.weight.any()
 
 
+def test_defaults_are_those_of_imagenet():
+    with torch.device("meta"):
+        for make, block, layers in ((resnet18, BasicBlock, (2, 2, 2, 2)), (resnet50, Bottleneck, (3, 4, 6, 3))):
+            model = make()
+            assert repr(ResNet(block, layers)) == repr(model)
+            assert model.fc.out_features == 1000
+            assert all(m.inplace for m in model.modules() if isinstance(m, nn.ReLU))
+    assert (ResNet(BasicBlock, (1, 1, 1, 1), 5).layer1[0].bn2.weight == 1).all()
+
+
 def test_weights_begin_as_torchvisions():
     model = resnet18(5)
     assert model.layer4[1].conv2.weight.std().item() == pytest.approx((2 / (512 * 9)) ** 0.5, rel=0.02)
