@@ -107,7 +107,8 @@ def test_defaults_are_those_of_imagenet():
             assert repr(ResNet(block, layers)) == repr(model)
             assert model.fc.out_features == 1000
             assert all(m.inplace for m in model.modules() if isinstance(m, nn.ReLU))
-    assert (ResNet(BasicBlock, (1, 1, 1, 1), 5).layer1[0].bn2.weight == 1).all()
+    for make, norm in ((resnet18, "bn2"), (resnet34, "bn2"), (resnet50, "bn3")):
+        assert (make(3).layer1[0].get_submodule(norm).weight == 1).all()
 
 
 def test_weights_begin_as_torchvisions():
@@ -129,7 +130,10 @@ def test_small_networks_have_six_layers_a_block_and_two(blocks):
         assert [row.output for row in rows if row.kind == "Conv2d"][-1] == (16, 3, 2)
         assert any("downsample" in name for name in weight_layers(model)) == shortcut
     assert SmallResNet(1).stem[0].weight.shape == (16, 3, 3, 3)
+    assert [type(module) for module in SmallResNet(1).stem] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert SmallResNet(1).stem[2].inplace
     assert SmallResNet(1).fc.out_features == 10
+    assert SmallResNet(1).fc.bias.any()
 
 
 @pytest.mark.parametrize(
