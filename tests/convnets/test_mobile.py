@@ -166,6 +166,8 @@ def test_lite_has_no_squeeze_no_silu_and_scales_neither_end():
     norm = lite0.features[0][1]
     assert (norm.eps, norm.momentum) == (0.001, 0.01)
     assert isinstance(lite0.features[2][0].block[1][0], SameConv2d)
+    assert isinstance(lite0.features[0][0], SameConv2d)
+    assert type(EfficientNet(0.5, 0.5).features[0][0]) is nn.Conv2d
     assert lite0.classifier[0].p == 0.2
 
 
@@ -174,8 +176,8 @@ def test_builders_make_and_describe_what_their_name_says(name):
     build = mobile._builder(name, 1_234_567)
     assert build.__name__ == build.__qualname__ == f"efficientnet_{name}"
     assert f"Build EfficientNet {name.capitalize()}, 1,234,567 parameters for 1000 classes." in build.__doc__
-    assert ("batch norm as in TensorFlow's weights" in build.__doc__) == (name == "lite0")
-    assert ("torchvision's names" in build.__doc__) == (name != "lite0")
+    source = "batch norm as in TensorFlow's weights" if name == "lite0" else "torchvision's names"
+    assert f"See :class:`EfficientNet`; {source}.\n" in build.__doc__
     with torch.device("meta"):
         model, other = build(), build(7, 0.25, 0.1)
     width, depth, _, dropout = EFFICIENTNETS.get(name, (1.0, 1.0, 224, 0.2))
@@ -219,11 +221,15 @@ def test_blocks_of_convolution_norm_and_activation():
 
 def test_weights_begin_as_he_has_it_and_depth_is_rounded_up():
     model = MobileNetV2(5, 0.5)
+    assert EfficientNet(0.5, 0.5, 5).classifier[1].bias.any()
     last = model.features[-1][0].weight
     assert last.std().item() == pytest.approx((2 / last.shape[0]) ** 0.5, rel=0.02)
     assert model.classifier[1].weight.std().item() == pytest.approx(0.01, rel=0.05)
     assert not model.classifier[1].bias.any()
-    assert MobileNetV2(5, 1.5).classifier[1].in_features == 1920
+    wide = MobileNetV2(5, 1.5)
+    assert wide.classifier[1].in_features == 1920
+    assert [wide.features[n][0].out_channels for n in (0, -1)] == [48, 1920]
+    assert [wide.features[n].conv[-1].num_features for n in (1, 2, 4, 7, 11, 14, 17)] == [24, 40, 48, 96, 144, 240, 480]
     with torch.device("meta"):
         counts = [len(stage) for stage in EfficientNet(1.0, 1.1).features[1:-1]]
         mild = EfficientNet(1.0, 1.0, stochastic_depth_prob=0.0)
