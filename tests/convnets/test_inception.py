@@ -46,6 +46,7 @@ def test_parameters_and_multiplications_are_the_published_ones():
     outputs = {row.name: row.output for row in rows}
     assert outputs["maxpool1"] == (64, 56, 56)
     assert outputs["maxpool3"] == (480, 14, 14)
+    assert outputs["maxpool4"] == (832, 7, 7)
     assert outputs["avgpool"] == (1024, 1, 1)
     assert len(list(weight_layers(models[1]))) == 3 + 9 * 6 + 1
 
@@ -71,6 +72,7 @@ def test_module_puts_its_branches_on_top_of_each_other(close):
         close(y[:, 11:], module.branch4(x))
     assert y.shape == (2, 14, 7, 8)
     assert module.branch3[1].conv.kernel_size == (5, 5)
+    assert Inception(6, 2, 3, 4, 2, 5, 3, third_kernel=1)(x).shape == (2, 14, 7, 8)
     assert Inception(6, 2, 3, 4, 2, 5, 3, third_kernel=3).branch3[1].conv.kernel_size == (3, 3)
 
 
@@ -104,6 +106,7 @@ def test_settings_reach_their_layers():
         (BasicConv2d, (4, 4, 0), ValueError, "kernel_size must be an integer >= 1, got 0"),
         (BasicConv2d, (4, 4, 1, 0), ValueError, "stride must be an integer >= 1, got 0"),
         (BasicConv2d, (4, 2.5, 1), TypeError, "out_channels must be an integer >= 1, got 2.5 (float)"),
+        (Inception, (6, 2, 3, 4, 2, 5, 3, -1), ValueError, "third_kernel must be an integer >= 1, got -1"),
         (Inception, (6, 2, 3, 4, 2, 5, 3, 4), ValueError, "third_kernel must be odd, got 4"),
         (InceptionAux, (8, 0), ValueError, "num_classes must be an integer >= 1, got 0"),
         (InceptionAux, (8, 3, 2.0), ValueError, "dropout must be a number in [0, 1], got 2.0"),
