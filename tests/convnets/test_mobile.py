@@ -115,7 +115,7 @@ def test_inverted_residual_is_linear_at_its_end(close):
     assert (up[0].out_channels, depth[0].groups, project.out_channels) == (24, 24, 4)
     assert not InvertedResidual(4, 6, 1, 6).shortcut
     assert not InvertedResidual(4, 4, 2, 6).shortcut
-    assert len(InvertedResidual(4, 4, 1, 1).conv) == 3
+    assert [len(InvertedResidual(4, 4, 1, expansion).conv) for expansion in (1, 2)] == [3, 4]
     assert MBConv(3, 3, 3, 1, 1).block[1].fc1.out_channels == 1
 
 
@@ -128,21 +128,24 @@ def test_squeeze_and_excitation_weighs_channels(close):
 
 
 def test_a_block_is_left_out_for_whole_examples_and_made_up_for():
-    block = MBConv(4, 4, 3, 1, 2, drop_probability=0.5)
+    block = MBConv(4, 4, 3, 1, 2, drop_probability=0.25)
     x = torch.randn(400, 4, 3, 3)
     with torch.no_grad():
         added = block.train()(x) - x
         plain = block.block(x)
     kept = added.flatten(1).abs().sum(1) > 0
-    assert 140 < kept.sum() < 260
-    torch.testing.assert_close(added[kept], 2 * plain[kept], rtol=1e-3, atol=1e-3)
+    assert 260 < kept.sum() < 340
+    torch.testing.assert_close(added[kept], 4 / 3 * plain[kept], rtol=1e-3, atol=1e-3)
+    assert MBConv(4, 4, 3, 1, 2).drop_probability == 0
     with torch.no_grad():
         block.eval()
         torch.testing.assert_close(block(x), x + block.block(x))
         assert MBConv(4, 6, 3, 1, 2, drop_probability=0.9).train()(x).shape == (400, 6, 3, 3)
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride"), [(8, 3, 2), (7, 3, 2), (8, 5, 2), (9, 5, 1), (6, 3, 1)])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride"), [(8, 3, 2), (7, 3, 2), (8, 5, 2), (9, 5, 1), (6, 3, 1), (8, 1, 2)]
+)
 def test_tensorflows_padding_halves_with_the_odd_zero_at_the_end(size, kernel, stride, close):
     layer = SameConv2d(2, 3, kernel, stride)
     x = torch.randn(2, 2, size, size + 1)
@@ -152,6 +155,13 @@ def test_tensorflows_padding_halves_with_the_odd_zero_at_the_end(size, kernel, s
     before = [t // 2 for t in total]
     window = F.pad(x, (4, 4, 4, 4))[0, :, 4 - before[0] :, 4 - before[1] :][:, :kernel, :kernel]
     close(y[0, :, 0, 0], (layer.weight * window).sum((1, 2, 3)) + layer.bias, rtol=1e-5, atol=1e-5)
+
+
+def test_tensorflows_padding_of_oblong_kernels():
+    layer = SameConv2d(1, 1, (3, 5), (2, 1))
+    assert layer(torch.zeros(1, 1, 7, 8)).shape == (1, 1, 4, 8)
+    layer = SameConv2d(1, 1, (5, 3), (1, 2))
+    assert layer(torch.zeros(1, 1, 7, 8)).shape == (1, 1, 7, 4)
 
 
 def test_lite_has_no_squeeze_no_silu_and_scales_neither_end():
@@ -225,6 +235,7 @@ def test_weights_begin_as_he_has_it_and_depth_is_rounded_up():
     last = model.features[-1][0].weight
     assert last.std().item() == pytest.approx((2 / last.shape[0]) ** 0.5, rel=0.02)
     assert model.classifier[1].weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert model.classifier[1].weight.mean().item() == pytest.approx(0, abs=0.001)
     assert not model.classifier[1].bias.any()
     wide = MobileNetV2(5, 1.5)
     assert wide.classifier[1].in_features == 1920
