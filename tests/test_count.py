@@ -39,7 +39,7 @@ def test_table_needs_no_memory_on_meta_and_leaves_the_model_as_it_was():
 
 
 class Twice(nn.Module):
-    """Uses a pair of layers twice, then a layer of its own, and adds a channel that no layer makes."""
+    """Uses a pair of layers twice, and a third layer behind it."""
 
     def __init__(self):
         super().__init__()
