@@ -63,7 +63,7 @@ def seed(n: int) -> None:
     random.seed(n)
     np.random.seed(n)  # noqa: NPY002  the legacy generator is what other libraries draw from
     torch.manual_seed(n)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms imports the compiler, for seconds
 
 
 def budget(*, cpu: T, gpu: T) -> T:

@@ -33,7 +33,7 @@ def _same_start(monkeypatch):
     deterministic = torch.are_deterministic_algorithms_enabled()
     yield
     if torch.are_deterministic_algorithms_enabled() != deterministic:
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode("error" if deterministic else "default")
 
 
 @pytest.fixture

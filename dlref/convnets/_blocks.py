@@ -13,6 +13,8 @@ from dlref.generalization.dropout import drop_units
 
 def kaiming(model: nn.Module, *, dense: bool = True) -> None:
     """Convolutions begin with He's normal weights by fan-out, dense layers with deviation 0.01, biases with zero."""
+    if next(model.parameters()).is_meta:
+        return  # nothing to draw, and the first draw on meta imports torch's compiler, for seconds
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
