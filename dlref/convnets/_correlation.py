@@ -212,5 +212,5 @@ class _MaxPool(torch.autograd.Function):
         for_x = g.new_zeros(shape)
         for images, index, values in chunks(for_x, which, g):
             for n, tap in enumerate(product(*map(range, kernel))):
-                geometry.places(images, tap, size).add_(values.masked_fill(index != n, 0))
+                geometry.places(images, tap, size).add_(torch.where(index == n, values, 0))
         return for_x, None, None, None
