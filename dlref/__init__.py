@@ -1,4 +1,7 @@
-"""Clean, tested implementations of deep learning: one subpackage a part of the book, one module a chapter."""
+"""Clean, tested implementations of deep learning.
+
+One subpackage a part of the book, one module a chapter.
+"""
 
 __all__ = ["__version__"]
 

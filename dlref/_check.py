@@ -1,4 +1,7 @@
-"""Checks of arguments: each error names the argument, what was expected and what came."""
+"""Checks of arguments.
+
+Each error names the argument, what was expected and what came.
+"""
 
 import math
 import numbers
@@ -27,7 +30,9 @@ def describe(value: Any) -> str:
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     """Return ``value`` as an int in [low, high], or raise."""
     expected = (
-        f"{name} must be an integer >= {low}" if high is None else f"{name} must be an integer in [{low}, {high}]"
+        f"{name} must be an integer >= {low}"
+        if high is None
+        else f"{name} must be an integer in [{low}, {high}]"
     )
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{expected}, got {describe(value)}")
@@ -38,7 +43,7 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
 
 
 def real(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
-    """Return ``value`` as a float in ``interval``, written as in mathematics: ``"[0, 1)"``."""
+    """Return ``value`` as a float in ``interval``, such as ``"[0, 1)"``."""
     expected = f"{name} must be a number in {interval}"
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{expected}, got {describe(value)}")
@@ -54,19 +59,28 @@ def real(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
 def text(name: str, value: Any) -> str:
     """Return ``value`` if it is a string that is not empty, or raise."""
     if not isinstance(value, str) or not value:
-        raise TypeError(f"{name} must be a string that is not empty, got {describe(value)}")
+        raise TypeError(
+            f"{name} must be a string that is not empty, got {describe(value)}"
+        )
     return value
 
 
 def one_of(name: str, value: Any, choices: Collection[Any]) -> Any:
     """Return ``value`` if it is among ``choices``, or raise."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {describe(value)}")
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, choices))}, got "
+            f"{describe(value)}"
+        )
     return value
 
 
-def array(name: str, value: Any, shape: str, *, finite: bool = True, **sizes: int) -> np.ndarray:
-    """Return ``value`` if it is a non-empty float array without NaN of the shape ``"m n"``, or raise.
+def array(
+    name: str, value: Any, shape: str, *, finite: bool = True, **sizes: int
+) -> np.ndarray:
+    """Return ``value`` if it is a float array of the shape ``"m n"``, or raise.
+
+    It must not be empty, and without NaN.
 
     Args:
         name: the argument's name, for the message.
@@ -76,54 +90,80 @@ def array(name: str, value: Any, shape: str, *, finite: bool = True, **sizes: in
         sizes: the size that an axis must have, by its word.
     """
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name} must be a NumPy array of shape ({shape}), got {describe(value)}")
+        raise TypeError(
+            f"{name} must be a NumPy array of shape ({shape}), got {describe(value)}"
+        )
     _numeric(name, value, shape, floating=value.dtype.kind == "f", sizes=sizes)
     if finite and not np.isfinite(value).all():
-        raise ValueError(f"{name} must be finite, got {int((~np.isfinite(value)).sum())} NaN or infinite values")
+        raise ValueError(
+            f"{name} must be finite, got {int((~np.isfinite(value)).sum())} NaN or "
+            "infinite values"
+        )
     return value
 
 
 def numbers_array(name: str, value: Any, shape: str, **sizes: int) -> np.ndarray:
-    """Return ``value`` as :func:`array` does; whole numbers and truth values are taken as well, and become floats."""
+    """Return ``value`` as :func:`array` does.
+
+    Whole numbers and truth values are taken as well, and become floats.
+    """
     if isinstance(value, np.ndarray) and value.dtype.kind in "biu":
         value = value.astype(float)
     return array(name, value, shape, finite=True, **sizes)
 
 
 def tensor(name: str, value: Any, shape: str, **sizes: int) -> Any:
-    """Return ``value`` if it is a non-empty float tensor of the shape ``"B C H W"``, or raise.
+    """Return ``value`` if it is a float tensor of the shape ``"B C H W"``, or raise.
 
-    Values are not looked at: that would cost a synchronisation with the device on every call.
+    It must not be empty.
+
+    Values are not looked at: that would cost a synchronisation with the device on every
+    call.
     """
     import torch  # only callers that already use torch come here
 
     if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor of shape ({shape}), got {describe(value)}")
+        raise TypeError(
+            f"{name} must be a torch.Tensor of shape ({shape}), got {describe(value)}"
+        )
     _numeric(name, value, shape, floating=value.is_floating_point(), sizes=sizes)
     return value
 
 
-def _numeric(name: str, value: Any, shape: str, *, floating: bool, sizes: dict[str, int]) -> None:
+def _numeric(
+    name: str, value: Any, shape: str, *, floating: bool, sizes: dict[str, int]
+) -> None:
     axes = shape.split()
-    expected = f"{name} must have shape ({', '.join(f'{a}={sizes[a]}' if a in sizes else a for a in axes)})"
+    letters = ", ".join(f"{a}={sizes[a]}" if a in sizes else a for a in axes)
+    expected = f"{name} must have shape ({letters})"
     leading = axes[:1] == ["..."]
     axes = axes[leading:]
     if value.ndim < len(axes) or (value.ndim > len(axes) and not leading):
         raise ValueError(f"{expected}, got {describe(value)}")
     trailing = value.shape[value.ndim - len(axes) :]
-    if any(size != sizes.get(axis, size) for axis, size in zip(axes, trailing, strict=True)):
+    if any(
+        size != sizes.get(axis, size) for axis, size in zip(axes, trailing, strict=True)
+    ):
         raise ValueError(f"{expected}, got {describe(value)}")
     if math.prod(value.shape) == 0:
         raise ValueError(f"{name} must not be empty, got {describe(value)}")
     if not floating:
-        raise TypeError(f"{name} must hold floating-point numbers, got {describe(value)}")
+        raise TypeError(
+            f"{name} must hold floating-point numbers, got {describe(value)}"
+        )
 
 
 def binary_labels(name: str, value: Any, size: int | tuple[int, ...]) -> np.ndarray:
-    """Return ``value`` as floats if it is an array of zeros and ones of that size or shape, or raise."""
+    """Return ``value`` as floats if it is zeros and ones of that size or shape.
+
+    Otherwise raise.
+    """
     shape = (size,) if isinstance(size, int) else size
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be a NumPy array of shape {shape} of zeros and ones, got {describe(value)}")
+        raise TypeError(
+            f"{name} must be a NumPy array of shape {shape} of zeros and ones, got "
+            f"{describe(value)}"
+        )
     if value.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {describe(value)}")
     wrong = value[(value != 0) & (value != 1)]

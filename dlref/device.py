@@ -17,10 +17,12 @@ T = TypeVar("T")
 def device() -> torch.device:
     """Choose the device: CUDA if there is one, else Apple's MPS, else the CPU.
 
-    The environment variable ``DLREF_DEVICE`` (``cpu``, ``cuda``, ``cuda:1``, ``mps``) overrides the choice.
+    The environment variable ``DLREF_DEVICE`` (``cpu``, ``cuda``, ``cuda:1``, ``mps``)
+    overrides the choice.
 
     Raises:
-        ValueError: if ``DLREF_DEVICE`` is no such name, or names a device that this machine lacks.
+        ValueError: if ``DLREF_DEVICE`` is no such name, or names a device that this
+            machine lacks.
 
     Source:
         PyTorch's device-agnostic idiom, ``torch.device``.
@@ -30,11 +32,15 @@ def device() -> torch.device:
         True
     """
     found = ["cpu"] + ["mps"] * torch.backends.mps.is_available()
-    found += ["cuda"] * torch.cuda.is_available() + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    found += ["cuda"] * torch.cuda.is_available() + [
+        f"cuda:{i}" for i in range(torch.cuda.device_count())
+    ]
     wanted = os.environ.get("DLREF_DEVICE", "").strip()
     if wanted:
         return torch.device(_check.one_of("DLREF_DEVICE", wanted, found))
-    return torch.device("cuda" if "cuda" in found else "mps" if "mps" in found else "cpu")
+    return torch.device(
+        "cuda" if "cuda" in found else "mps" if "mps" in found else "cpu"
+    )
 
 
 def seed(n: int) -> None:
@@ -48,8 +54,9 @@ def seed(n: int) -> None:
         ValueError: if ``n`` is out of range.
 
     Source:
-        PyTorch's notes on reproducibility. NumPy's new generators, ``np.random.default_rng(n)``, carry their own
-        seed; only the legacy global generator is seeded here.
+        PyTorch's notes on reproducibility. NumPy's new generators,
+        ``np.random.default_rng(n)``, carry their own seed; only the legacy global
+        generator is seeded here.
 
     Example:
         >>> seed(0)
@@ -59,11 +66,15 @@ def seed(n: int) -> None:
         True
     """
     n = _check.integer("n", n, 0, 2**32 - 1)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS refuses determinism without it
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # cuBLAS refuses determinism without it
     random.seed(n)
     np.random.seed(n)  # noqa: NPY002  the legacy generator is what other libraries draw from
     torch.manual_seed(n)
-    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms imports the compiler, for seconds
+    torch.set_deterministic_debug_mode(
+        "error"
+    )  # use_deterministic_algorithms imports the compiler, for seconds
 
 
 def budget(*, cpu: T, gpu: T) -> T:
@@ -83,5 +94,8 @@ def budget(*, cpu: T, gpu: T) -> T:
         >>> epochs = budget(cpu=2, gpu=20)
     """
     if type(cpu) is not type(gpu):
-        raise TypeError(f"cpu and gpu must be of one type, got {_check.describe(cpu)} and {_check.describe(gpu)}")
+        raise TypeError(
+            f"cpu and gpu must be of one type, got {_check.describe(cpu)} and "
+            f"{_check.describe(gpu)}"
+        )
     return cpu if device().type == "cpu" else gpu

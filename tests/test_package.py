@@ -1,11 +1,13 @@
 """The package as a whole: what importing it costs, and the lines that the README shows."""
 
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,6 +19,15 @@ def test_numpy_parts_import_no_torch(name):
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd="/")
     assert ran.returncode == 0, ran.stderr
     assert f"'{name}'" in ran.stdout
+
+
+NAMES = yaml.safe_load(Path(__file__).with_name("public_names.yml").read_text(encoding="utf8"))
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_public_names_stay_where_they_are(module):
+    found = importlib.import_module(module)
+    assert [name for name in NAMES[module] if not hasattr(found, name)] == []
 
 
 def test_readme_example_runs():

@@ -76,13 +76,23 @@ class Package:
         return None
 
     def exported(self, package: str) -> dict[str, str]:
-        """Public name to module, for a package whose modules' ``__all__`` is its interface."""
+        """Public name to module, for a package whose modules' ``__all__`` is its interface, or for one module."""
         names: dict[str, str] = {}
-        for path in sorted(self.root.joinpath(*package.split(".")).glob("[!_]*.py")):
+        for module in self.within(package) or [package]:
+            path = self.path(module)
+            assert path is not None
             for node in ast.parse(path.read_text(encoding="utf8")).body:
                 if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-                    names |= dict.fromkeys(ast.literal_eval(node.value), f"{package}.{path.stem}")
+                    names |= dict.fromkeys(ast.literal_eval(node.value), module)
         return names
+
+    def within(self, package: str) -> list[str]:
+        """The public modules of a package, those of its subpackages included."""
+        folder = self.root.joinpath(*package.split("."))
+        paths = sorted(
+            path for path in folder.rglob("*.py") if not re.search("/_", path.relative_to(folder.parent).as_posix())
+        )
+        return [".".join(path.relative_to(self.root).with_suffix("").parts) for path in paths]
 
     def imported(self, source: str) -> set[str]:
         """Modules of dlref that a piece of code imports; a name of a part counts as the module that defines it."""
@@ -116,7 +126,7 @@ class Package:
             return set()
         path = self.path(name)
         if path is not None and path.name == "__init__.py" and name != "dlref":
-            return {name, *(f"{name}.{p.stem}" for p in path.parent.glob("[!_]*.py"))}
+            return {name, *self.within(name)}
         return {name}
 
     def closure(self, modules: Iterable[str]) -> set[str]:

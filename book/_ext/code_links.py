@@ -3,14 +3,13 @@
 It asks for outdated pages when the build begins, before the other extensions here have said which pages have new
 outputs or marks; without this a page that is written again for such a reason would lose its links.
 
-It finds a function that a part takes over from a chapter by the module that the function itself names; a table, such as
-``OUTPUTS``, names none, and is looked up where it is said to be.
+A name has several addresses: that of the module that defines it, and those of the packages that take it over. The book
+documents it under one of them, to which the others lead.
 
 It also takes every title for that of a section and every section for one that has a title; boxes and exercises have the
 one without the other.
 """
 
-import importlib
 import re
 from typing import Any
 
@@ -43,15 +42,18 @@ def hand_over(app: Sphinx, _error: Exception | None) -> None:
 
 
 def tables(app: Sphinx, config: Config) -> None:
-    """Where the tables of the chapters' modules are documented, under the name by which a part has them."""
-    places = {}
-    for page in chapters.chapters(chapters.Path(app.srcdir)):
+    """Where a name is documented that its users, or Python itself, know by another one."""
+    root = chapters.Path(app.srcdir)
+    package, places = chapters.Package(root), {}
+    for page in chapters.chapters(root):
         part, name = f"dlref.{page.parent.name}", page.stem
-        module = importlib.import_module(f"{part}.{name}")
-        for public in module.__all__:
-            if not hasattr(getattr(module, public), "__qualname__"):
-                places[f"{part}.{public}"] = f"{part}.{name}.{public}"
-    config.codeautolink_inventory_map = places
+        for public, module in package.exported(f"{part}.{name}").items():
+            place = f"{part}.{name}.{public}"
+            places |= {f"{part}.{public}": place, f"{module}.{public}": place}
+    for shared in ("dlref.data", "dlref.train", "dlref.plot"):
+        for public, module in package.exported(shared).items():
+            places[f"{module}.{public}"] = f"{shared}.{public}"
+    config.codeautolink_inventory_map = {name: place for name, place in places.items() if name != place}
 
 
 def without_flags(_app: Sphinx, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:

@@ -2,12 +2,14 @@
 
 import inspect
 import re
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from dlref import data
+from tools.chapters import Package
 from tools.source import pairs
 
 
@@ -15,8 +17,9 @@ class DataCard(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        self.env.note_dependency("dlref/data.py")
         name = self.arguments[0]
+        module = Package(Path(self.env.srcdir)).exported("dlref.data")[name]
+        self.env.note_dependency(f"{module.replace('.', '/')}.py")
         text = inspect.getdoc(getattr(data, name)) or ""
         title, _, rest = text.partition("\n\n")
         fields = re.findall(r"^:(\w+): (.*(?:\n    .*)*)", rest, flags=re.MULTILINE)

@@ -1,4 +1,7 @@
-"""What the architectures share: how weights begin, and the block of convolution, normalisation and activation."""
+"""What the architectures share.
+
+How weights begin, and the block of convolution, normalisation and activation.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,9 +15,14 @@ from dlref.generalization.dropout import drop_units
 
 
 def kaiming(model: nn.Module, *, dense: bool = True) -> None:
-    """Convolutions begin with He's normal weights by fan-out, dense layers with deviation 0.01, biases with zero."""
+    """How the weights of an architecture begin.
+
+    Convolutions with He's normal weights by fan-out, dense layers with deviation 0.01,
+    biases with zero.
+    """
     if next(model.parameters()).is_meta:
-        return  # nothing to draw, and the first draw on meta imports torch's compiler, for seconds
+        # nothing to draw; and a draw on meta imports torch's compiler, for seconds
+        return
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -36,26 +44,55 @@ def conv_norm(
     norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     conv: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
-    """Convolution that keeps the size (but for the stride), normalisation, and perhaps an activation."""
+    """Convolution that keeps the size, normalisation, and perhaps an activation.
+
+    Only the stride changes the size.
+    """
     padding = (kernel_size - 1) // 2
-    first = conv(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
-    return nn.Sequential(first, norm(out_channels), *([activation()] if activation else []))
+    first = conv(
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride,
+        padding,
+        groups=groups,
+        bias=False,
+    )
+    return nn.Sequential(
+        first, norm(out_channels), *([activation()] if activation else [])
+    )
 
 
 class SameConv2d(nn.Conv2d):
-    """Pads so that stride 2 halves the size, with the odd zero at the bottom and on the right, as TensorFlow does."""
+    """Pads so that stride 2 halves the size, as TensorFlow does.
+
+    The odd zero is at the bottom and on the right.
+    """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in torch
         """Maps of the images."""
         around = []
-        for n, k, s in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+        for n, k, s in zip(
+            input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
+        ):
             total = max((-(-n // s) - 1) * s + k - n, 0)
             around += [total // 2, total - total // 2]
-        return F.conv2d(F.pad(input, around), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return F.conv2d(
+            F.pad(input, around),
+            self.weight,
+            self.bias,
+            self.stride,
+            0,
+            self.dilation,
+            self.groups,
+        )
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh the channels by what they hold on average: two 1 x 1 convolutions on the means, and a sigmoid."""
+    """Weigh the channels by what they hold on average.
+
+    Two 1 x 1 convolutions on the means, and a sigmoid.
+    """
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -69,7 +106,10 @@ class SqueezeExcitation(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Inverted residual block of EfficientNet; in training, the whole block is left out with ``drop_probability``."""
+    """Inverted residual block of EfficientNet.
+
+    In training, the whole block is left out with ``drop_probability``.
+    """
 
     def __init__(
         self,
@@ -87,8 +127,14 @@ class MBConv(nn.Module):
         activation = partial(nn.ReLU6 if lite else nn.SiLU, inplace=True)
         layers: list[nn.Module] = []
         if expand_ratio > 1:
-            layers.append(conv_norm(in_channels, inside, 1, activation=activation, norm=norm))
-        layers.append(conv_norm(inside, inside, kernel_size, stride, inside, activation, norm, conv))
+            layers.append(
+                conv_norm(in_channels, inside, 1, activation=activation, norm=norm)
+            )
+        layers.append(
+            conv_norm(
+                inside, inside, kernel_size, stride, inside, activation, norm, conv
+            )
+        )
         if not lite:
             layers.append(SqueezeExcitation(inside, max(1, in_channels // 4)))
         layers.append(conv_norm(inside, out_channels, 1, activation=None, norm=norm))
@@ -107,15 +153,28 @@ class MBConv(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Up to many channels, depthwise there, down again without an activation; a shortcut between the narrow ends."""
+    """Up to many channels, depthwise there, down again without an activation.
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, expand_ratio: int) -> None:
+    A shortcut between the narrow ends.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, expand_ratio: int
+    ) -> None:
         super().__init__()
-        inside = _check.integer("in_channels", in_channels, 1) * _check.integer("expand_ratio", expand_ratio, 1)
-        self.shortcut = _check.integer("stride", stride, 1) == 1 and in_channels == out_channels
+        inside = _check.integer("in_channels", in_channels, 1) * _check.integer(
+            "expand_ratio", expand_ratio, 1
+        )
+        self.shortcut = (
+            _check.integer("stride", stride, 1) == 1 and in_channels == out_channels
+        )
         up = [conv_norm(in_channels, inside, 1)] if expand_ratio > 1 else []
-        down = conv_norm(inside, _check.integer("out_channels", out_channels, 1), 1, activation=None)
-        self.conv = nn.Sequential(*up, conv_norm(inside, inside, stride=stride, groups=inside), *down)
+        down = conv_norm(
+            inside, _check.integer("out_channels", out_channels, 1), 1, activation=None
+        )
+        self.conv = nn.Sequential(
+            *up, conv_norm(inside, inside, stride=stride, groups=inside), *down
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps of the block, plus its input if they have its shape."""
@@ -125,7 +184,9 @@ class InvertedResidual(nn.Module):
 def classifier(channels: int, num_classes: int, dropout: float) -> nn.Sequential:
     """Dropout and one fully connected layer."""
     drop = nn.Dropout(_check.real("dropout", dropout, "[0, 1]"))
-    return nn.Sequential(drop, nn.Linear(channels, _check.integer("num_classes", num_classes, 1)))
+    return nn.Sequential(
+        drop, nn.Linear(channels, _check.integer("num_classes", num_classes, 1))
+    )
 
 
 def scores(features: nn.Module, classifier: nn.Module, x: Tensor) -> Tensor:

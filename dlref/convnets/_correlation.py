@@ -1,96 +1,57 @@
-r"""One trilinear form, :math:`\sum y w x` over windows, and its derivatives, each of them the others' gradient.
+r"""The form :math:`\sum y w x` over windows, and its derivatives.
 
-A convolution is the derivative with respect to :math:`y`, the transposed convolution that with respect to :math:`x`,
-and the gradient of the kernels that with respect to :math:`w`. Padding is done before and cut off after.
+It is trilinear: each of its three derivatives is the gradient of the others.
 
-Shape legend: B batch, C channels, O output channels, G groups, H W padded input, P Q output, K L kernel.
+A convolution is the derivative with respect to :math:`y`, the transposed convolution
+that with respect to :math:`x`, and the gradient of the kernels that with respect to
+:math:`w`. Padding is done before and cut off after.
+
+Shape legend: B batch, C channels, O output channels, G groups, H W padded input, P Q
+output, K L kernel.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dlref import _check
-from dlref.training.initialization import default_bound_
+from dlref.convnets._windows import Geometry
 
 _CHUNK = 2**20  # numbers in a chunk of images
 
 
-class Geometry(NamedTuple):
-    """How windows lie on the image: vertical and horizontal stride and dilation, and the groups of channels."""
-
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
-
-    def places(self, x: Tensor, tap: Sequence[int], size: Sequence[int]) -> Tensor:
-        """View of the pixels of ``x`` that one tap of the kernel meets at each of ``size`` positions."""
-        for axis, t, n, s, d in zip((-2, -1), tap, size, self.stride, self.dilation, strict=True):
-            x = x.narrow(axis, t * d, (n - 1) * s + 1).unfold(axis, 1, s).squeeze(-1)
-        return x
-
-    def windows(self, x: Tensor, kernel: Sequence[int]) -> Tensor:
-        """View of ``x`` as all windows, (B, C, K, L, P, Q)."""
-        for axis, k, s, d in zip((-2, -2), kernel, self.stride, self.dilation, strict=True):
-            x = x.unfold(axis, d * (k - 1) + 1, s)[..., ::d]
-        return x.movedim((-2, -1), (2, 3))
-
-
-def pair(name: str, value: Any, low: int) -> tuple[int, int]:
-    """One whole number for both axes, or (vertical, horizontal)."""
-    both = value if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2:
-        raise ValueError(f"{name} must be one integer or two, got {_check.describe(value)}")
-    return _check.integer(name, both[0], low), _check.integer(name, both[1], low)
-
-
-def kernels(
-    in_channels: int, out_channels: int, kernel_size: Any, groups: int, bias: bool, *, transposed: bool = False
-) -> tuple[nn.Parameter, nn.Parameter | None]:
-    """Weights of a layer, and a bias for each of its outputs, as torch's layers begin."""
-    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-        if _check.integer(name, channels, 1) % _check.integer("groups", groups, 1):
-            raise ValueError(f"{name} must be a multiple of groups {groups}, got {channels}")
-    first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
-    weight = default_bound_(torch.empty(first, second // groups, *pair("kernel_size", kernel_size, 1)))
-    bound = weight[0].numel() ** -0.5
-    shift = nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
-    return nn.Parameter(weight), shift
-
-
 def correlate(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Derivative with respect to y: every window of ``x`` times the kernels, (B, O, P, Q)."""
+    """Derivative with respect to y.
+
+    Every window of ``x`` times the kernels, (B, O, P, Q).
+    """
     return _Correlate.apply(x, weight, geometry)
 
 
-def paint(y: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
-    """Derivative with respect to x: every number of ``y`` paints the kernels on an image of ``size``."""
+def paint(
+    y: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry
+) -> Tensor:
+    """Derivative with respect to x.
+
+    Every number of ``y`` paints the kernels on an image of ``size``.
+    """
     return _Paint.apply(y, weight, size, geometry)
 
 
-def largest(x: Tensor, kernel: Sequence[int], size: Sequence[int], geometry: Geometry) -> Tensor:
+def largest(
+    x: Tensor, kernel: Sequence[int], size: Sequence[int], geometry: Geometry
+) -> Tensor:
     """Largest number of each window; its gradient goes to the first of several."""
     return _MaxPool.apply(x, kernel, size, geometry)
 
 
-def padding_of(padding: Any, kernel: Sequence[int], geometry: Geometry) -> tuple[int, int, int, int]:
-    """Zeros at the left, right, top and bottom."""
-    if not isinstance(padding, str):
-        vertical, horizontal = pair("padding", padding, 0)
-        return horizontal, horizontal, vertical, vertical
-    if _check.one_of("padding", padding, ["same", "valid"]) == "valid":
-        return 0, 0, 0, 0
-    if geometry.stride != (1, 1):
-        raise ValueError(f"padding 'same' needs stride 1, got {geometry.stride}")
-    vertical, horizontal = (d * (k - 1) for k, d in zip(kernel, geometry.dilation, strict=True))
-    return horizontal // 2, horizontal - horizontal // 2, vertical // 2, vertical - vertical // 2
-
-
 def chunks(*batches: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, ...]]:
-    """A few images at a time, so that their windows (``size`` numbers an image) fit a cache."""
+    """A few images at a time, so that their windows fit a cache.
+
+    ``size`` is what the windows of one image hold.
+    """
     images = max(1, _CHUNK // (batches[0][0].numel() if size is None else size))
     return zip(*(batch.split(images) for batch in batches), strict=True)
 
@@ -127,14 +88,24 @@ class _Correlate(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (x, weight) = grad_outputs, ctx.saved_tensors
-        for_x = _Paint.apply(g, weight, x.shape[2:], ctx.geometry) if ctx.needs_input_grad[0] else None
-        for_w = _Match.apply(x, g, weight.shape, ctx.geometry) if ctx.needs_input_grad[1] else None
+        for_x = (
+            _Paint.apply(g, weight, x.shape[2:], ctx.geometry)
+            if ctx.needs_input_grad[0]
+            else None
+        )
+        for_w = (
+            _Match.apply(x, g, weight.shape, ctx.geometry)
+            if ctx.needs_input_grad[1]
+            else None
+        )
         return for_x, for_w, None
 
 
 class _Paint(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, y: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
+    def forward(
+        ctx: Any, y: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry
+    ) -> Tensor:
         ctx.save_for_backward(y, weight)
         ctx.geometry, (O, Cg, *kernel) = geometry, weight.shape
         (B, _, P, Q), G = y.shape, geometry.groups
@@ -143,11 +114,15 @@ class _Paint(torch.autograd.Function):
             for images, values in chunks(x, y.reshape(B, G, O // G, P, Q)):
                 for tap, w in _taps(weight, G):
                     for m in range(O // G):
-                        geometry.places(images, tap, (P, Q)).addcmul_(values[:, :, m], w[:, m])
+                        geometry.places(images, tap, (P, Q)).addcmul_(
+                            values[:, :, m], w[:, m]
+                        )
             return x
         y, w = y.reshape(B, G, O // G, P * Q), weight.reshape(G, O // G, -1).mT
         for images, values in chunks(x, y, size=G * w.shape[1] * P * Q):
-            painted = torch.bmm(_repeated(w, len(values)), values.flatten(0, 1)).view(-1, G * Cg, *kernel, P, Q)
+            painted = torch.bmm(_repeated(w, len(values)), values.flatten(0, 1)).view(
+                -1, G * Cg, *kernel, P, Q
+            )
             for tap in product(*map(range, kernel)):
                 geometry.places(images, tap, (P, Q)).add_(painted[:, :, *tap])
         return x
@@ -155,16 +130,29 @@ class _Paint(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (y, weight) = grad_outputs, ctx.saved_tensors
-        for_y = _Correlate.apply(g, weight, ctx.geometry) if ctx.needs_input_grad[0] else None
-        for_w = _Match.apply(g, y, weight.shape, ctx.geometry) if ctx.needs_input_grad[1] else None
+        for_y = (
+            _Correlate.apply(g, weight, ctx.geometry)
+            if ctx.needs_input_grad[0]
+            else None
+        )
+        for_w = (
+            _Match.apply(g, y, weight.shape, ctx.geometry)
+            if ctx.needs_input_grad[1]
+            else None
+        )
         return for_y, for_w, None, None
 
 
 class _Match(torch.autograd.Function):
-    """Derivative with respect to w: how each tap of the windows of x goes with y, over batch and positions."""
+    """Derivative with respect to w.
+
+    How each tap of the windows of x goes with y, over batch and positions.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, shape: torch.Size, geometry: Geometry) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, y: Tensor, shape: torch.Size, geometry: Geometry
+    ) -> Tensor:
         ctx.save_for_backward(x, y)
         ctx.geometry, (O, Cg, *kernel) = geometry, shape
         (B, _, P, Q), G = y.shape, geometry.groups
@@ -172,30 +160,53 @@ class _Match(torch.autograd.Function):
             weight = x.new_zeros(shape)
             for images, values in chunks(x, y.reshape(B, G, O // G, P, Q)):
                 for tap, w in _taps(weight, G):
-                    w += (geometry.places(images, tap, (P, Q)).unsqueeze(2) * values).sum((0, 3, 4)).view_as(w)
+                    w += (
+                        (geometry.places(images, tap, (P, Q)).unsqueeze(2) * values)
+                        .sum((0, 3, 4))
+                        .view_as(w)
+                    )
             return weight
         windows, y = geometry.windows(x, kernel), y.reshape(B, G, O // G, P * Q)
         weight = x.new_zeros(G, O // G, Cg * shape[2] * shape[3])
         for images, values in chunks(windows, y):
             columns = images.reshape(len(values) * G, -1, P * Q)
-            weight += torch.bmm(values.flatten(0, 1), columns.mT).view(-1, *weight.shape).sum(0)
+            weight += (
+                torch.bmm(values.flatten(0, 1), columns.mT)
+                .view(-1, *weight.shape)
+                .sum(0)
+            )
         return weight.view(shape)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (x, y) = grad_outputs, ctx.saved_tensors
-        for_x = _Paint.apply(y, g, x.shape[2:], ctx.geometry) if ctx.needs_input_grad[0] else None
-        for_y = _Correlate.apply(x, g, ctx.geometry) if ctx.needs_input_grad[1] else None
+        for_x = (
+            _Paint.apply(y, g, x.shape[2:], ctx.geometry)
+            if ctx.needs_input_grad[0]
+            else None
+        )
+        for_y = (
+            _Correlate.apply(x, g, ctx.geometry) if ctx.needs_input_grad[1] else None
+        )
         return for_x, for_y, None, None
 
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Sequence[int], size: Sequence[int], geometry: Geometry) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        kernel: Sequence[int],
+        size: Sequence[int],
+        geometry: Geometry,
+    ) -> Tensor:
         best = x.new_empty(*x.shape[:2], *size)
         which = torch.empty(best.shape, dtype=torch.int32, device=x.device)
         for images, values, index in chunks(x, best, which):
-            taps = [geometry.places(images, tap, size) for tap in product(*map(range, kernel))]
+            taps = [
+                geometry.places(images, tap, size)
+                for tap in product(*map(range, kernel))
+            ]
             found = torch.stack(taps).max(0)  # the first of several
             values.copy_(found.values)
             index.copy_(found.indices)
@@ -208,9 +219,13 @@ class _MaxPool(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  the decorator hides the signature
         ctx: Any, *grad_outputs: Tensor
     ) -> tuple[Tensor | None, ...]:
-        (g,), (which,), (shape, kernel, size, geometry) = grad_outputs, ctx.saved_tensors, ctx.arguments
+        (g,) = grad_outputs
+        (which,) = ctx.saved_tensors
+        (shape, kernel, size, geometry) = ctx.arguments
         for_x = g.new_zeros(shape)
         for images, index, values in chunks(for_x, which, g):
             for n, tap in enumerate(product(*map(range, kernel))):
-                geometry.places(images, tap, size).add_(torch.where(index == n, values, 0))
+                geometry.places(images, tap, size).add_(
+                    torch.where(index == n, values, 0)
+                )
         return for_x, None, None, None

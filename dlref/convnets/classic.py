@@ -13,11 +13,23 @@ from torch import Tensor, nn
 from dlref import _check
 from dlref.convnets._blocks import kaiming
 
-__all__ = ["VGG", "AlexNet", "AlexNet2012", "LeNet5", "alexnet", "alexnet_2012", "lenet5", "vgg16", "vgg19"]
+__all__ = [
+    "VGG",
+    "AlexNet",
+    "AlexNet2012",
+    "LeNet5",
+    "alexnet",
+    "alexnet_2012",
+    "lenet5",
+    "vgg16",
+    "vgg19",
+]
 
 
 class LeNet5(nn.Module):
-    """LeNet-5: two convolutions with pooling, a convolution that sees everything, two fully connected layers.
+    """LeNet-5: three convolutions, two of them with pooling, two dense layers.
+
+    The third convolution sees everything.
 
     Args:
         num_classes: size of the output.
@@ -25,20 +37,24 @@ class LeNet5(nn.Module):
 
     Raises:
         TypeError: if ``num_classes`` is not an integer.
-        ValueError: if ``num_classes`` is below 1, or in :meth:`forward` the images are not 1 x 28 x 28.
+        ValueError: if ``num_classes`` is below 1, or in :meth:`forward` the images are
+            not 1 x 28 x 28.
 
     Source:
-        LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11), section II.B. Differs: 28 x 28 images padded to
-        32 x 32 inside C1; plain means in S2 and S4 (the paper's have a trained factor and bias); C3 sees all six maps
-        (the paper's Table I leaves some out); tanh unscaled; a linear output with softmax cross-entropy instead of
-        radial basis functions.
+        LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11), section II.B.
+        Differs: 28 x 28 images padded to 32 x 32 inside C1; plain means in S2 and S4
+        (the paper's have a trained factor and bias); C3 sees all six maps (the paper's
+        Table I leaves some out); tanh unscaled; a linear output with softmax
+        cross-entropy instead of radial basis functions.
 
     Example:
         >>> LeNet5()(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])
     """
 
-    def __init__(self, num_classes: int = 10, *, activation: Callable[[], nn.Module] = nn.Tanh) -> None:
+    def __init__(
+        self, num_classes: int = 10, *, activation: Callable[[], nn.Module] = nn.Tanh
+    ) -> None:
         super().__init__()
         _check.integer("num_classes", num_classes, 1)
         self.features = nn.Sequential(
@@ -51,7 +67,9 @@ class LeNet5(nn.Module):
             nn.Conv2d(16, 120, kernel_size=5),  # C5
             activation(),
         )
-        self.classifier = nn.Sequential(nn.Linear(120, 84), activation(), nn.Linear(84, num_classes))  # F6, output
+        self.classifier = nn.Sequential(
+            nn.Linear(120, 84), activation(), nn.Linear(84, num_classes)
+        )  # F6, output
 
     def forward(self, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
@@ -80,18 +98,23 @@ def lenet5(num_classes: int = 10) -> LeNet5:
 
 
 class AlexNet(nn.Module):
-    """AlexNet in one tower: five convolutions and three fully connected layers, all with rectifiers.
+    """AlexNet in one tower.
+
+    Five convolutions and three fully connected layers, all with rectifiers.
 
     Args:
         num_classes: size of the output.
-        dropout: share of the inputs of the first two fully connected layers that is dropped.
+        dropout: share of the inputs of the first two fully connected layers that is
+            dropped.
 
     Raises:
-        TypeError, ValueError: if an argument is no such number, or in :meth:`forward` the images are not B x 3 x H x W.
+        TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
+            the images are not B x 3 x H x W.
 
     Source:
-        Krizhevsky (2014), arXiv:1404.5997, footnote 1, as torchvision has it. Differs: no normalisation, and maps
-        are pooled to 6 x 6, so that images may have any size from 63 pixels on.
+        Krizhevsky (2014), arXiv:1404.5997, footnote 1, as torchvision has it. Differs:
+        no normalisation, and maps are pooled to 6 x 6, so that images may have any size
+        from 63 pixels on.
 
     Example:
         >>> AlexNet()(torch.zeros(1, 3, 64, 64)).shape
@@ -105,7 +128,11 @@ class AlexNet(nn.Module):
             nn.MaxPool2d(3, stride=2),
             *_conv(64, 192, 5, padding=2),
             nn.MaxPool2d(3, stride=2),
-            *(m for i, o in ((192, 384), (384, 256), (256, 256)) for m in _conv(i, o, 3, padding=1)),
+            *(
+                m
+                for i, o in ((192, 384), (384, 256), (256, 256))
+                for m in _conv(i, o, 3, padding=1)
+            ),
             nn.MaxPool2d(3, stride=2),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(6)
@@ -118,20 +145,25 @@ class AlexNet(nn.Module):
 
 
 class AlexNet2012(nn.Module):
-    r"""AlexNet as it won ImageNet: two halves on two machines, hence groups, and local response normalisation.
+    r"""AlexNet as it won ImageNet.
+
+    Two halves on two machines, hence groups, and local response normalisation.
 
     Args:
         num_classes: size of the output.
-        dropout: share of the inputs of the first two fully connected layers that is dropped.
+        dropout: share of the inputs of the first two fully connected layers that is
+            dropped.
 
     Raises:
-        TypeError, ValueError: if an argument is no such number, or in :meth:`forward` the images are not
-            B x 3 x 224 x 224.
+        TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
+            the images are not B x 3 x 224 x 224.
 
     Source:
-        Krizhevsky, Sutskever & Hinton (2012), NeurIPS, section 3. Differs: images of 224 pixels are padded by two,
-        without which the paper's 55 x 55 maps do not come out; the paper's weights in the normalisation,
-        :math:`k = 2, n = 5, \alpha = 10^{-4}, \beta = 0.75`, are torch's with :math:`\alpha` times :math:`n`.
+        Krizhevsky, Sutskever & Hinton (2012), NeurIPS, section 3. Differs: images of
+        224 pixels are padded by two, without which the paper's 55 x 55 maps do not come
+        out; the paper's weights in the normalisation,
+        :math:`k = 2, n = 5, \alpha = 10^{-4}, \beta = 0.75`, are torch's with
+        :math:`\alpha` times :math:`n`.
 
     Example:
         >>> sum(p.numel() for p in AlexNet2012().parameters())
@@ -159,8 +191,12 @@ class AlexNet2012(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
 
-def _conv(in_channels: int, out_channels: int, kernel_size: int, **settings: Any) -> tuple[nn.Module, nn.Module]:
-    return nn.Conv2d(in_channels, out_channels, kernel_size, **settings), nn.ReLU(inplace=True)
+def _conv(
+    in_channels: int, out_channels: int, kernel_size: int, **settings: Any
+) -> tuple[nn.Module, nn.Module]:
+    return nn.Conv2d(in_channels, out_channels, kernel_size, **settings), nn.ReLU(
+        inplace=True
+    )
 
 
 def _three_dense(inputs: int, num_classes: int, dropout: float) -> nn.Sequential:
@@ -174,7 +210,9 @@ def _three_dense(inputs: int, num_classes: int, dropout: float) -> nn.Sequential
 
 
 def alexnet(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
-    """Build AlexNet in one tower, 61,100,840 parameters for 1000 classes; torchvision's names of parameters.
+    """Build AlexNet in one tower, 61,100,840 parameters for 1000 classes.
+
+    Torchvision's names of parameters.
 
     Args:
         num_classes: size of the output.
@@ -216,30 +254,45 @@ def alexnet_2012(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet2012:
 
 
 class VGG(nn.Module):
-    """Blocks of 3 x 3 convolutions, each block followed by 2 x 2 max pooling, then three fully connected layers.
+    """Blocks of 3 x 3 convolutions with pooling, then three dense layers.
+
+    Each block ends with 2 x 2 max pooling.
 
     Args:
-        blocks: convolutions in each of the five blocks, whose maps are 64, 128, 256, 512 and 512.
+        blocks: convolutions in each of the five blocks, whose maps are 64, 128, 256,
+            512 and 512.
         num_classes: size of the output.
         dropout: share that is dropped behind the first two fully connected layers.
 
     Raises:
-        TypeError, ValueError: if an argument is no such number, or in :meth:`forward` the images are not B x 3 x H x W.
+        TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
+            the images are not B x 3 x H x W.
 
     Source:
-        Simonyan & Zisserman (2015), arXiv:1409.1556, table 1. Differs: maps are pooled to 7 x 7 before the fully
-        connected layers, so that the images need not have 224 pixels; weights begin as He et al. (2015) have it.
+        Simonyan & Zisserman (2015), arXiv:1409.1556, table 1. Differs: maps are pooled
+        to 7 x 7 before the fully connected layers, so that the images need not have 224
+        pixels; weights begin as He et al. (2015) have it.
 
     Example:
         >>> with torch.device("meta"):
-        ...     len([m for m in VGG((2, 2, 3, 3, 3)).modules() if isinstance(m, nn.Conv2d)])
+        ...     len(
+        ...         [
+        ...             m
+        ...             for m in VGG((2, 2, 3, 3, 3)).modules()
+        ...             if isinstance(m, nn.Conv2d)
+        ...         ]
+        ...     )
         13
     """
 
-    def __init__(self, blocks: Sequence[int], num_classes: int = 1000, dropout: float = 0.5) -> None:
+    def __init__(
+        self, blocks: Sequence[int], num_classes: int = 1000, dropout: float = 0.5
+    ) -> None:
         super().__init__()
         if len(blocks) != 5:
-            raise ValueError(f"blocks must be five numbers, got {_check.describe(blocks)}")
+            raise ValueError(
+                f"blocks must be five numbers, got {_check.describe(blocks)}"
+            )
         layers, channels = [], 3
         for count, maps in zip(blocks, (64, 128, 256, 512, 512), strict=True):
             for _ in range(_check.integer("blocks", count, 1)):
@@ -259,7 +312,9 @@ class VGG(nn.Module):
 
 
 def vgg16(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """Build VGG-16 (configuration D), 138,357,544 parameters for 1000 classes; torchvision's names of parameters.
+    """Build VGG-16 (configuration D), 138,357,544 parameters for 1000 classes.
+
+    Torchvision's names of parameters.
 
     Args:
         num_classes: size of the output.
@@ -280,7 +335,9 @@ def vgg16(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
 
 
 def vgg19(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """Build VGG-19 (configuration E), 143,667,240 parameters for 1000 classes; torchvision's names of parameters.
+    """Build VGG-19 (configuration E), 143,667,240 parameters for 1000 classes.
+
+    Torchvision's names of parameters.
 
     Args:
         num_classes: size of the output.

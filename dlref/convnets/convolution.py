@@ -13,12 +13,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlref import _check
-from dlref.convnets._correlation import Geometry, correlate, kernels, largest, padding_of, pair
+from dlref.convnets._correlation import correlate, largest
+from dlref.convnets._windows import Geometry, kernels, padding_of, pair
 
-__all__ = ["Conv2d", "avg_pool2d", "conv2d", "max_pool2d", "output_size", "receptive_field", "toeplitz"]
+__all__ = [
+    "Conv2d",
+    "avg_pool2d",
+    "conv2d",
+    "max_pool2d",
+    "output_size",
+    "receptive_field",
+    "toeplitz",
+]
 
 
-def output_size(size: int, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
+def output_size(
+    size: int, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> int:
     r"""Number of positions of a window along one axis.
 
     .. math:: \left\lfloor \frac{n + 2p - d(k-1) - 1}{s} \right\rfloor + 1
@@ -41,12 +52,14 @@ def output_size(size: int, kernel_size: int, stride: int = 1, padding: int = 0, 
         >>> output_size(7, 3, stride=2, padding=1)
         4
     """
-    n, k = _check.integer("size", size, 1), _check.integer("kernel_size", kernel_size, 1)
+    n = _check.integer("size", size, 1)
+    k = _check.integer("kernel_size", kernel_size, 1)
     s, p = _check.integer("stride", stride, 1), _check.integer("padding", padding, 0)
     span = _check.integer("dilation", dilation, 1) * (k - 1) + 1
     if span > n + 2 * p:
         raise ValueError(
-            f"kernel_size {k} with dilation {dilation} spans {span} pixels, the padded image has {n + 2 * p}"
+            f"kernel_size {k} with dilation {dilation} spans {span} pixels, the padded "
+            f"image has {n + 2 * p}"
         )
     return (n + 2 * p - span) // s + 1
 
@@ -60,25 +73,33 @@ def conv2d(
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
 ) -> Float[Tensor, "B O P Q"]:
-    r"""Convolve images with kernels; as everywhere in deep learning, without turning the kernels.
+    r"""Convolve images with kernels.
 
-    .. math:: y_{b,o,p,q} = \beta_o + \sum_{c,k,l} w_{o,c,k,l}\, x_{b,\,c,\,sp + dk - r,\,sq + dl - r}
+    As everywhere in deep learning, without turning the kernels.
 
-    with stride :math:`s`, dilation :math:`d`, and zeros outside the image up to the padding :math:`r`. With groups,
-    the channels are dealt out: the first ``O / groups`` outputs see the first ``C / groups`` inputs, and so on.
+    .. math:: y_{b,o,p,q} = \beta_o + \sum_{c,k,l} w_{o,c,k,l}\, x_{b,\,c,\,sp + dk -
+        r,\,sq + dl - r}
+
+    with stride :math:`s`, dilation :math:`d`, and zeros outside the image up to the
+    padding :math:`r`. With groups, the channels are dealt out: the first ``O / groups``
+    outputs see the first ``C / groups`` inputs, and so on.
 
     Args:
         x: images, channels first.
         weight: one kernel an output channel; ``Cg`` is ``C / groups``.
         bias: added to all positions of its output channel.
-        stride: pixels between positions; one number, or (vertical, horizontal), as for the next two.
-        padding: zeros on each side; ``"valid"`` for none, ``"same"`` for as many as keep the size (stride 1; where
-            their number is odd, the one more is at the bottom and on the right).
+        stride: pixels between positions; one number, or (vertical, horizontal), as for
+            the next two.
+        padding: zeros on each side; ``"valid"`` for none, ``"same"`` for as many as
+            keep the size (stride 1; where their number is odd, the one more is at the
+            bottom and on the right).
         dilation: pixels between the taps of a kernel.
-        groups: into how many parts the channels are dealt; ``C`` makes a depthwise convolution.
+        groups: into how many parts the channels are dealt; ``C`` makes a depthwise
+            convolution.
 
     Raises:
-        TypeError, ValueError: if a shape, type or size does not fit; the message names the argument.
+        TypeError, ValueError: if a shape, type or size does not fit; the message names
+            the argument.
 
     Source:
         Dumoulin & Visin (2016), arXiv:1603.07285. The signature is torch's.
@@ -93,22 +114,31 @@ def conv2d(
     C, O, Cg = x.shape[1], *weight.shape[:2]
     if C % _check.integer("groups", groups, 1) or O % groups or Cg != C // groups:
         raise ValueError(
-            f"weight must have shape (multiple of groups, C / groups, K, L) for {C} channels in {groups} groups,"
+            f"weight must have shape (multiple of groups, C / groups, K, L) for {C} "
+            f"channels in {groups} groups,"
             f" got {tuple(weight.shape)}"
         )
-    geometry = Geometry(pair("stride", stride, 1), pair("dilation", dilation, 1), groups)
+    geometry = Geometry(
+        pair("stride", stride, 1), pair("dilation", dilation, 1), groups
+    )
     if weight.dtype != x.dtype:
         raise TypeError(f"weight must be of x's type {x.dtype}, got {weight.dtype}")
     left, right, top, bottom = padding_of(padding, weight.shape[2:], geometry)
     x = F.pad(x, (left, right, top, bottom))
     for axis in (2, 3):
-        output_size(x.shape[axis], weight.shape[axis], dilation=geometry.dilation[axis - 2])
+        output_size(
+            x.shape[axis], weight.shape[axis], dilation=geometry.dilation[axis - 2]
+        )
     y = correlate(x, weight, geometry)
-    return y if bias is None else y + _check.tensor("bias", bias, "O", O=O)[:, None, None]
+    return (
+        y if bias is None else y + _check.tensor("bias", bias, "O", O=O)[:, None, None]
+    )
 
 
 class Conv2d(nn.Module):
-    """Layer of :func:`conv2d`; weights go to and fro between it and ``torch.nn.Conv2d``.
+    """Layer of :func:`conv2d`.
+
+    Weights go to and fro between it and ``torch.nn.Conv2d``.
 
     Args:
         in_channels: channels of the images.
@@ -118,7 +148,8 @@ class Conv2d(nn.Module):
         bias: whether each output channel has one.
 
     Raises:
-        TypeError, ValueError: if a size is none, or the channels are no multiples of ``groups``.
+        TypeError, ValueError: if a size is none, or the channels are no multiples of
+            ``groups``.
 
     Source:
         LeCun et al. (1989), Neural Computation 1(4). Weights begin as torch's do,
@@ -141,14 +172,27 @@ class Conv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.weight, self.bias = kernels(in_channels, out_channels, kernel_size, groups, bias)
-        self.stride, self.dilation = pair("stride", stride, 1), pair("dilation", dilation, 1)
+        self.weight, self.bias = kernels(
+            in_channels, out_channels, kernel_size, groups, bias
+        )
+        self.stride = pair("stride", stride, 1)
+        self.dilation = pair("dilation", dilation, 1)
         self.padding, self.groups = padding, groups
-        padding_of(padding, self.weight.shape[2:], Geometry(self.stride, self.dilation, groups))
+        padding_of(
+            padding, self.weight.shape[2:], Geometry(self.stride, self.dilation, groups)
+        )
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O P Q"]:
         """Maps of the images."""
-        return conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return conv2d(
+            x,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+        )
 
 
 def max_pool2d(
@@ -163,14 +207,17 @@ def max_pool2d(
     .. math:: y_{b,c,p,q} = \max_{k,l}\, x_{b,\,c,\,sp + dk - r,\,sq + dl - r}
 
     Args:
-        x: images or maps; the gradient goes to the first (by rows) of several that are largest.
-        kernel_size: of the windows, one number or (vertical, horizontal), as for all that follow.
+        x: images or maps; the gradient goes to the first (by rows) of several that are
+            largest.
+        kernel_size: of the windows, one number or (vertical, horizontal), as for all
+            that follow.
         stride: between windows; None for the size of the windows.
         padding: minus infinity on each side, at most half a window.
         dilation: between the pixels of a window.
 
     Raises:
-        TypeError, ValueError: if a shape or size does not fit; the message names the argument.
+        TypeError, ValueError: if a shape or size does not fit; the message names the
+            argument.
 
     Source:
         Ranzato, Huang, Boureau & LeCun (2007), CVPR. The signature is torch's.
@@ -183,7 +230,9 @@ def max_pool2d(
     x = F.pad(x, (around[1], around[1], *2 * around[:1]), value=-torch.inf)
     size = tuple(
         output_size(n, k, s, 0, d)
-        for n, k, s, d in zip(x.shape[2:], kernel, geometry.stride, geometry.dilation, strict=True)
+        for n, k, s, d in zip(
+            x.shape[2:], kernel, geometry.stride, geometry.dilation, strict=True
+        )
     )
     return largest(x, kernel, size, geometry)
 
@@ -194,19 +243,25 @@ def avg_pool2d(
     stride: int | tuple[int, int] | None = None,
     padding: int | tuple[int, int] = 0,
 ) -> Float[Tensor, "B C P Q"]:
-    r"""Mean of each window: a depthwise convolution whose kernels are all :math:`1 / (KL)`.
+    r"""Mean of each window.
+
+    A depthwise convolution whose kernels are all :math:`1 / (KL)`.
 
     Args:
         x: images or maps.
-        kernel_size: of the windows, one number or (vertical, horizontal), as for all that follow.
+        kernel_size: of the windows, one number or (vertical, horizontal), as for all
+            that follow.
         stride: between windows; None for the size of the windows.
-        padding: zeros on each side, at most half a window; they count in the mean, as in torch.
+        padding: zeros on each side, at most half a window; they count in the mean, as
+            in torch.
 
     Raises:
-        TypeError, ValueError: if a shape or size does not fit; the message names the argument.
+        TypeError, ValueError: if a shape or size does not fit; the message names the
+            argument.
 
     Source:
-        LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11), section II.B. The signature is torch's.
+        LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11), section II.B. The
+        signature is torch's.
 
     Example:
         >>> avg_pool2d(torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
@@ -214,7 +269,14 @@ def avg_pool2d(
     """
     (K, L), geometry, around = _pool(x, kernel_size, stride, padding, 1)
     C = x.shape[1]
-    return conv2d(x, x.new_full((C, 1, K, L), 1 / (K * L)), None, geometry.stride, around, groups=C)
+    return conv2d(
+        x,
+        x.new_full((C, 1, K, L), 1 / (K * L)),
+        None,
+        geometry.stride,
+        around,
+        groups=C,
+    )
 
 
 def _pool(x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
@@ -222,7 +284,9 @@ def _pool(x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any) ->
     _check.tensor("x", x, "B C H W")
     kernel, around = pair("kernel_size", kernel_size, 1), pair("padding", padding, 0)
     if any(2 * r > k for r, k in zip(around, kernel, strict=True)):
-        raise ValueError(f"padding must be at most half of kernel_size {kernel}, got {around}")
+        raise ValueError(
+            f"padding must be at most half of kernel_size {kernel}, got {around}"
+        )
     steps = kernel if stride is None else pair("stride", stride, 1)
     return kernel, Geometry(steps, pair("dilation", dilation, 1), 1), around
 
@@ -233,7 +297,8 @@ def receptive_field(layers: Sequence[tuple[int, int, int]]) -> list[int]:
     .. math:: r_n = r_{n-1} + d_n (k_n - 1) \prod_{i<n} s_i, \qquad r_0 = 1
 
     Args:
-        layers: (kernel size, stride, dilation) of each convolution or pooling, in order.
+        layers: (kernel size, stride, dilation) of each convolution or pooling, in
+            order.
 
     Raises:
         TypeError, ValueError: if a layer is not three whole numbers above zero.
@@ -248,7 +313,10 @@ def receptive_field(layers: Sequence[tuple[int, int, int]]) -> list[int]:
     seen, jump, found = 1, 1, []
     for layer in layers:
         if len(layer) != 3:
-            raise ValueError(f"layers must hold (kernel size, stride, dilation), got {_check.describe(layer)}")
+            raise ValueError(
+                "layers must hold (kernel size, stride, dilation), got "
+                f"{_check.describe(layer)}"
+            )
         k, s, d = (_check.integer("layers", number, 1) for number in layer)
         seen += d * (k - 1) * jump
         jump *= s
@@ -257,9 +325,13 @@ def receptive_field(layers: Sequence[tuple[int, int, int]]) -> list[int]:
 
 
 def toeplitz(
-    weight: Float[Tensor, "O C K L"], size: tuple[int, int], stride: int | tuple[int, int] = 1
+    weight: Float[Tensor, "O C K L"],
+    size: tuple[int, int],
+    stride: int | tuple[int, int] = 1,
 ) -> Float[Tensor, "OPQ CHW"]:
-    r"""The matrix that a convolution without padding is: ``toeplitz(w, (H, W)) @ x.flatten()``.
+    r"""The matrix that a convolution without padding is.
+
+    ``toeplitz(w, (H, W)) @ x.flatten()``.
 
     .. math:: T_{(o,p,q),(c,i,j)} = w_{o,\,c,\,i - sp,\,j - sq}
 

@@ -1,4 +1,4 @@
-r"""Convolutions that go up instead of down, leave gaps, or treat channels and pixels apart.
+r"""Convolutions that go up, leave gaps, or treat channels and pixels apart.
 
 Shape legend: B batch, C channels, O output channels, H W input, P Q output, K L kernel.
 """
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlref import _check
-from dlref.convnets._correlation import Geometry, kernels, paint, pair
+from dlref.convnets._correlation import paint
+from dlref.convnets._windows import Geometry, kernels, pair
 from dlref.convnets.convolution import Conv2d
 
 __all__ = [
@@ -36,30 +37,37 @@ def conv_transpose2d(
 ) -> Float[Tensor, "B O P Q"]:
     r"""Let every number of the input paint the kernel on the output, and add up.
 
-    .. math:: y_{b,\,o,\,sp + dk - r,\,sq + dl - r} \mathrel{+}= w_{c,o,k,l}\, x_{b,c,p,q}
+    .. math:: y_{b,\,o,\,sp + dk - r,\,sq + dl - r} \mathrel{+}= w_{c,o,k,l}\,
+        x_{b,c,p,q}
 
-    with stride :math:`s`, dilation :math:`d` and padding :math:`r`: what the gradient of
-    :func:`~dlref.convnets.convolution.conv2d` does to images. It is its transpose, not its inverse.
+    with stride :math:`s`, dilation :math:`d` and padding :math:`r`: what the gradient
+    of :func:`~dlref.convnets.convolution.conv2d` does to images. It is its transpose,
+    not its inverse.
 
     Args:
         x: maps, channels first.
         weight: one kernel a pair of channels; ``Og`` is ``O / groups``.
         bias: added to all positions of its output channel.
-        stride: pixels between neighbouring kernels in the output; one number, or (vertical, horizontal), as for the
-            other sizes.
+        stride: pixels between neighbouring kernels in the output; one number, or
+            (vertical, horizontal), as for the other sizes.
         padding: rows and columns cut off on each side.
-        output_padding: further rows at the bottom and columns on the right, fewer than the stride or the dilation.
+        output_padding: further rows at the bottom and columns on the right, fewer than
+            the stride or the dilation.
         groups: into how many parts the channels are dealt.
         dilation: pixels between the taps of a kernel.
 
     Raises:
-        TypeError, ValueError: if a shape, type or size does not fit; the message names the argument.
+        TypeError, ValueError: if a shape, type or size does not fit; the message names
+            the argument.
 
     Source:
         Dumoulin & Visin (2016), arXiv:1603.07285, section 4. The signature is torch's.
 
     Example:
-        >>> conv_transpose2d(torch.tensor([[[[1.0, 4.0], [0.0, 2.0]]]]), torch.tensor([[[[2.0, 2.0], [1.0, 1.0]]]]))
+        >>> conv_transpose2d(
+        ...     torch.tensor([[[[1.0, 4.0], [0.0, 2.0]]]]),
+        ...     torch.tensor([[[[2.0, 2.0], [1.0, 1.0]]]]),
+        ... )
         tensor([[[[ 2., 10.,  8.],
                   [ 1.,  9.,  8.],
                   [ 0.,  2.,  2.]]]])
@@ -70,22 +78,44 @@ def conv_transpose2d(
         raise ValueError(f"groups must divide the {C} channels of x, got {groups}")
     if weight.dtype != x.dtype:
         raise TypeError(f"weight must be of x's type {x.dtype}, got {weight.dtype}")
-    geometry = Geometry(pair("stride", stride, 1), pair("dilation", dilation, 1), groups)
-    around, more = pair("padding", padding, 0), pair("output_padding", output_padding, 0)
+    geometry = Geometry(
+        pair("stride", stride, 1), pair("dilation", dilation, 1), groups
+    )
+    around = pair("padding", padding, 0)
+    more = pair("output_padding", output_padding, 0)
     full = []
-    for n, k, s, d, r, m in zip(x.shape[2:], kernel, geometry.stride, geometry.dilation, around, more, strict=True):
+    for n, k, s, d, r, m in zip(
+        x.shape[2:],
+        kernel,
+        geometry.stride,
+        geometry.dilation,
+        around,
+        more,
+        strict=True,
+    ):
         if m >= max(s, d):
-            raise ValueError(f"output_padding must be less than stride {s} or dilation {d}, got {m}")
+            raise ValueError(
+                f"output_padding must be less than stride {s} or dilation {d}, got {m}"
+            )
         full.append((n - 1) * s + d * (k - 1) + 1)
         if full[-1] + m <= 2 * r:
-            raise ValueError(f"padding must leave something of an output of {full[-1] + m} pixels, got {r}")
+            raise ValueError(
+                f"padding must leave something of an output of {full[-1] + m} pixels, "
+                f"got {r}"
+            )
     y = paint(x, weight, (full[0], full[1]), geometry)
     y = F.pad(y, (-around[1], more[1] - around[1], -around[0], more[0] - around[0]))
-    return y if bias is None else y + _check.tensor("bias", bias, "O", O=Og * groups)[:, None, None]
+    return (
+        y
+        if bias is None
+        else y + _check.tensor("bias", bias, "O", O=Og * groups)[:, None, None]
+    )
 
 
 class ConvTranspose2d(nn.Module):
-    """Layer of :func:`conv_transpose2d`; weights go to and fro between it and ``torch.nn.ConvTranspose2d``.
+    """Layer of :func:`conv_transpose2d`.
+
+    Weights go to and fro between it and ``torch.nn.ConvTranspose2d``.
 
     Args:
         in_channels: channels of the maps.
@@ -95,10 +125,12 @@ class ConvTranspose2d(nn.Module):
         bias: whether each output channel has one.
 
     Raises:
-        TypeError, ValueError: if a size is none, or the channels are no multiples of ``groups``.
+        TypeError, ValueError: if a size is none, or the channels are no multiples of
+            ``groups``.
 
     Source:
-        Zeiler, Krishnan, Taylor & Fergus (2010), CVPR ("deconvolutional networks"). Weights begin as torch's do.
+        Zeiler, Krishnan, Taylor & Fergus (2010), CVPR ("deconvolutional networks").
+        Weights begin as torch's do.
 
     Example:
         >>> ConvTranspose2d(3, 2, 4, stride=2, padding=1)(torch.zeros(1, 3, 7, 7)).shape
@@ -120,14 +152,24 @@ class ConvTranspose2d(nn.Module):
         dilation: int | tuple[int, int] = 1,
     ) -> None:
         super().__init__()
-        self.weight, self.bias = kernels(in_channels, out_channels, kernel_size, groups, bias, transposed=True)
-        self.stride, self.dilation = pair("stride", stride, 1), pair("dilation", dilation, 1)
-        self.padding, self.output_padding = pair("padding", padding, 0), pair("output_padding", output_padding, 0)
+        self.weight, self.bias = kernels(
+            in_channels, out_channels, kernel_size, groups, bias, transposed=True
+        )
+        self.stride = pair("stride", stride, 1)
+        self.dilation = pair("dilation", dilation, 1)
+        self.padding = pair("padding", padding, 0)
+        self.output_padding = pair("output_padding", output_padding, 0)
         self.groups = groups
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O P Q"]:
         """Larger maps."""
-        settings = self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        settings = (
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
         return conv_transpose2d(x, self.weight, self.bias, *settings)
 
 
@@ -149,31 +191,42 @@ def overlap_count(size: int, kernel_size: int, stride: int) -> Float[Tensor, "P 
         >>> overlap_count(2, 3, 2)[0]
         tensor([1., 1., 2., 1., 1.])
     """
-    n, k = _check.integer("size", size, 1), _check.integer("kernel_size", kernel_size, 1)
-    return conv_transpose2d(torch.ones(1, 1, n, n), torch.ones(1, 1, k, k), stride=stride)[0, 0]
+    n = _check.integer("size", size, 1)
+    k = _check.integer("kernel_size", kernel_size, 1)
+    return conv_transpose2d(
+        torch.ones(1, 1, n, n), torch.ones(1, 1, k, k), stride=stride
+    )[0, 0]
 
 
 def interpolation_matrix(
-    size: int, output_size: int, mode: str = "linear", align_corners: bool = False, scale: float | None = None
+    size: int,
+    output_size: int,
+    mode: str = "linear",
+    align_corners: bool = False,
+    scale: float | None = None,
 ) -> Float[Tensor, "output_size size"]:
-    r"""Weights with which each pixel of a longer (or shorter) line is made of those of the given one.
+    r"""Weights with which each pixel of a resized line is made of the given ones.
 
-    Output :math:`i` lies at place :math:`x_i` of the input, and takes from its two neighbours in linear interpolation
+    The line may become longer or shorter.
+
+    Output :math:`i` lies at place :math:`x_i` of the input, and takes from its two
+    neighbours in linear interpolation
 
     .. math:: A_{i,j} = \max(0,\, 1 - |x_i - j|), \qquad
         x_i = \begin{cases} i\,\frac{n-1}{m-1} & \text{corners aligned} \\
         (i + \tfrac12)\frac{n}{m} - \tfrac12 & \text{not} \end{cases}
 
-    (never outside the line), and in the nearest mode the one number :math:`\lfloor i\, n/m \rfloor`.
+    (never outside the line), and in the nearest mode the one number
+    :math:`\lfloor i\, n/m \rfloor`.
 
     Args:
         size: pixels that are given, :math:`n`.
         output_size: pixels that are wanted, :math:`m`.
         mode: ``"nearest"`` or ``"linear"``.
-        align_corners: whether the centres of the outer pixels stay where they are, or their outer edges; without
-            effect in the nearest mode.
-        scale: pixels of the input for one of the output, where that is not :math:`n/m`; without effect where corners
-            are aligned.
+        align_corners: whether the centres of the outer pixels stay where they are, or
+            their outer edges; without effect in the nearest mode.
+        scale: pixels of the input for one of the output, where that is not :math:`n/m`;
+            without effect where corners are aligned.
 
     Raises:
         TypeError, ValueError: if an argument is none of these.
@@ -187,7 +240,8 @@ def interpolation_matrix(
                 [0.5000, 0.5000],
                 [0.0000, 1.0000]], dtype=torch.float64)
     """
-    n, m = _check.integer("size", size, 1), _check.integer("output_size", output_size, 1)
+    n = _check.integer("size", size, 1)
+    m = _check.integer("output_size", output_size, 1)
     step = n / m if scale is None else _check.real("scale", scale, "(0, inf)")
     i = torch.arange(m, dtype=torch.float64)
     if _check.one_of("mode", mode, ["nearest", "linear"]) == "nearest":
@@ -216,17 +270,19 @@ def interpolate(
     Args:
         x: maps, channels first.
         size: rows and columns of the output, one number or two.
-        scale_factor: instead of a size, how many times as many; the output's size is rounded down.
+        scale_factor: instead of a size, how many times as many; the output's size is
+            rounded down.
         mode: ``"nearest"`` or ``"bilinear"``.
         align_corners: see :func:`interpolation_matrix`.
 
     Raises:
-        TypeError, ValueError: if a shape or size does not fit, or there is not exactly one of ``size`` and
-            ``scale_factor``.
+        TypeError, ValueError: if a shape or size does not fit, or there is not exactly
+            one of ``size`` and ``scale_factor``.
 
     Source:
-        The signature and the conventions are torch's. Differs: a number that is not finite spoils its whole row and
-        column; places are computed in float64, torch's in float32, which may round another pixel to be the nearest.
+        The signature and the conventions are torch's. Differs: a number that is not
+        finite spoils its whole row and column; places are computed in float64, torch's
+        in float32, which may round another pixel to be the nearest.
 
     Example:
         >>> interpolate(torch.tensor([[[[1.0, 2.0]]]]), size=(1, 4))
@@ -234,7 +290,10 @@ def interpolate(
     """
     H, W = _check.tensor("x", x, "B C H W").shape[2:]
     if (size is None) == (scale_factor is None):
-        raise ValueError(f"size or scale_factor must be given, and only one, got {size} and {scale_factor}")
+        raise ValueError(
+            f"size or scale_factor must be given, and only one, got {size} and "
+            f"{scale_factor}"
+        )
     _check.one_of("mode", mode, ["nearest", "bilinear"])
     step: Any = None
     if scale_factor is None:
@@ -243,7 +302,10 @@ def interpolate(
         factor = _check.real("scale_factor", scale_factor, "(0, inf)")
         step, (P, Q) = 1 / factor, (int(H * factor), int(W * factor))
         if not P * Q:
-            raise ValueError(f"scale_factor must leave something of {H} x {W} pixels, got {scale_factor}")
+            raise ValueError(
+                f"scale_factor must leave something of {H} x {W} pixels, got "
+                f"{scale_factor}"
+            )
     kind = mode.removeprefix("bi")
     rows = interpolation_matrix(H, P, kind, align_corners, step).to(x)
     columns = interpolation_matrix(W, Q, kind, align_corners, step).to(x)
@@ -251,22 +313,27 @@ def interpolate(
 
 
 class DepthwiseSeparable(nn.Module):
-    r"""A convolution in two steps: one kernel a channel, then a 1 x 1 convolution that mixes the channels.
+    r"""A convolution in two steps.
 
-    For :math:`O` outputs and :math:`f \times f` kernels it takes :math:`1/O + 1/f^2` of the multiplications.
+    One kernel a channel, then a 1 x 1 convolution that mixes the channels.
+
+    For :math:`O` outputs and :math:`f \times f` kernels it takes :math:`1/O + 1/f^2` of
+    the multiplications.
 
     Args:
         in_channels: channels of the images.
         out_channels: channels of the result, any number.
         kernel_size: taps of the first step, one number or (vertical, horizontal).
-        stride, padding: of the first step, see :func:`~dlref.convnets.convolution.conv2d`.
+        stride, padding: of the first step, see
+            :func:`~dlref.convnets.convolution.conv2d`.
         bias: whether both steps have biases.
 
     Raises:
         TypeError, ValueError: as :class:`~dlref.convnets.convolution.Conv2d`.
 
     Source:
-        Sifre (2014), PhD thesis, Ecole Polytechnique; the form is that of Howard et al. (2017), arXiv:1704.04861.
+        Sifre (2014), PhD thesis, Ecole Polytechnique; the form is that of Howard et al.
+        (2017), arXiv:1704.04861.
 
     Example:
         >>> DepthwiseSeparable(3, 5, 3)(torch.zeros(1, 3, 6, 6)).shape
@@ -283,7 +350,9 @@ class DepthwiseSeparable(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.depthwise = Conv2d(in_channels, in_channels, kernel_size, stride, padding, 1, in_channels, bias)
+        self.depthwise = Conv2d(
+            in_channels, in_channels, kernel_size, stride, padding, 1, in_channels, bias
+        )
         self.pointwise = Conv2d(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O P Q"]:

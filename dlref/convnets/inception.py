@@ -12,7 +12,14 @@ from torch.nn import functional as F
 
 from dlref import _check
 
-__all__ = ["BasicConv2d", "GoogLeNet", "GoogLeNetOutputs", "Inception", "InceptionAux", "googlenet"]
+__all__ = [
+    "BasicConv2d",
+    "GoogLeNet",
+    "GoogLeNetOutputs",
+    "Inception",
+    "InceptionAux",
+    "googlenet",
+]
 
 
 class BasicConv2d(nn.Module):
@@ -28,7 +35,8 @@ class BasicConv2d(nn.Module):
         TypeError, ValueError: if a number is none.
 
     Source:
-        Szegedy et al. (2015), arXiv:1409.4842. Differs: batch norm, which the paper of 2014 does not have.
+        Szegedy et al. (2015), arXiv:1409.4842. Differs: batch norm, which the paper of
+        2014 does not have.
 
     Example:
         >>> BasicConv2d(3, 8, 1)(torch.zeros(1, 3, 5, 5)).shape
@@ -36,14 +44,21 @@ class BasicConv2d(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
     ) -> None:
         super().__init__()
         numbers = {"in_channels": in_channels, "out_channels": out_channels}
         numbers |= {"kernel_size": kernel_size, "stride": stride}
         for name, number in numbers.items():
             _check.integer(name, number, 1)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding, bias=False
+        )
         self.bn = nn.BatchNorm2d(out_channels, eps=0.001)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O P Q"]:
@@ -54,7 +69,8 @@ class BasicConv2d(nn.Module):
 class Inception(nn.Module):
     r"""Four branches side by side, whose maps are put on top of each other.
 
-    1 x 1; 1 x 1 then 3 x 3; 1 x 1 then a larger kernel; 3 x 3 max pooling then 1 x 1. All keep the size.
+    1 x 1; 1 x 1 then 3 x 3; 1 x 1 then a larger kernel; 3 x 3 max pooling then 1 x 1.
+    All keep the size.
 
     Args:
         in_channels: channels that come in.
@@ -64,7 +80,8 @@ class Inception(nn.Module):
         ch5x5red: channels to which the third branch reduces first.
         ch5x5: channels of the third branch.
         pool_proj: channels of the fourth branch.
-        third_kernel: kernel size of the third branch; 5 in the paper, 3 in torchvision's weights.
+        third_kernel: kernel size of the third branch; 5 in the paper, 3 in
+            torchvision's weights.
 
     Raises:
         TypeError, ValueError: if a number is none, or ``third_kernel`` is not odd.
@@ -92,14 +109,21 @@ class Inception(nn.Module):
         if _check.integer("third_kernel", third_kernel, 1) % 2 == 0:
             raise ValueError(f"third_kernel must be odd, got {third_kernel}")
         self.branch1 = BasicConv2d(in_channels, ch1x1, 1)
-        self.branch2 = nn.Sequential(BasicConv2d(in_channels, ch3x3red, 1), BasicConv2d(ch3x3red, ch3x3, 3, padding=1))
+        self.branch2 = nn.Sequential(
+            BasicConv2d(in_channels, ch3x3red, 1),
+            BasicConv2d(ch3x3red, ch3x3, 3, padding=1),
+        )
         third = BasicConv2d(ch5x5red, ch5x5, third_kernel, padding=third_kernel // 2)
         self.branch3 = nn.Sequential(BasicConv2d(in_channels, ch5x5red, 1), third)
-        self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, 1), BasicConv2d(in_channels, pool_proj, 1))
+        self.branch4 = nn.Sequential(
+            nn.MaxPool2d(3, 1, 1), BasicConv2d(in_channels, pool_proj, 1)
+        )
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O H W"]:
         """Maps of the four branches, one after the other."""
-        return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
+        return torch.cat(
+            [self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1
+        )
 
 
 class InceptionAux(nn.Module):
@@ -114,14 +138,17 @@ class InceptionAux(nn.Module):
         TypeError, ValueError: if an argument is no such number.
 
     Source:
-        Szegedy et al. (2015), arXiv:1409.4842, section 5. Differs: the maps are pooled to 4 x 4 whatever their size.
+        Szegedy et al. (2015), arXiv:1409.4842, section 5. Differs: the maps are pooled
+        to 4 x 4 whatever their size.
 
     Example:
         >>> InceptionAux(512, 10)(torch.zeros(2, 512, 14, 14)).shape
         torch.Size([2, 10])
     """
 
-    def __init__(self, in_channels: int, num_classes: int, dropout: float = 0.7) -> None:
+    def __init__(
+        self, in_channels: int, num_classes: int, dropout: float = 0.7
+    ) -> None:
         super().__init__()
         self.conv = BasicConv2d(in_channels, 128, 1)
         self.fc1 = nn.Linear(2048, 1024)
@@ -155,7 +182,8 @@ class GoogLeNetOutputs(NamedTuple):
     aux_logits1: Tensor
 
 
-# Rows of table 1 of the paper: 1 x 1, 3 x 3 reduced, 3 x 3, 5 x 5 reduced, 5 x 5, behind the pooling.
+# Rows of table 1 of the paper: 1 x 1, 3 x 3 reduced, 3 x 3, 5 x 5 reduced, 5 x 5,
+# behind the pooling.
 _MODULES = {
     "inception3a": (64, 96, 128, 16, 32, 32),
     "inception3b": (128, 128, 192, 32, 96, 64),
@@ -170,22 +198,26 @@ _MODULES = {
 
 
 class GoogLeNet(nn.Module):
-    """GoogLeNet: a stem, nine inception modules, the mean over positions, and one fully connected layer.
+    """GoogLeNet: a stem, nine inception modules, one dense layer.
+
+    The mean over positions stands before the last.
 
     Args:
         num_classes: size of the output.
-        aux_logits: whether there are auxiliary heads behind modules 4a and 4d; they answer in training alone.
+        aux_logits: whether there are auxiliary heads behind modules 4a and 4d; they
+            answer in training alone.
         dropout: share that is dropped before the last layer.
         dropout_aux: share that is dropped in the auxiliary heads.
         third_kernel: kernel size of the third branch of the modules.
 
     Raises:
-        TypeError, ValueError: if an argument is no such number, or in :meth:`forward` the images are not B x 3 x H x W.
+        TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
+            the images are not B x 3 x H x W.
 
     Source:
-        Szegedy et al. (2015), arXiv:1409.4842, table 1. Differs: batch norm instead of local response normalisation;
-        3 x 3 kernels in the third branch by default, as in torchvision's weights; dropout 0.2 where the paper's table
-        says 40%.
+        Szegedy et al. (2015), arXiv:1409.4842, table 1. Differs: batch norm instead of
+        local response normalisation; 3 x 3 kernels in the third branch by default, as
+        in torchvision's weights; dropout 0.2 where the paper's table says 40%.
 
     Example:
         >>> GoogLeNet(5).eval()(torch.zeros(1, 3, 64, 64)).shape
@@ -206,7 +238,8 @@ class GoogLeNet(nn.Module):
         self.conv2 = BasicConv2d(64, 64, 1)
         self.conv3 = BasicConv2d(64, 192, 3, padding=1)
         self.maxpool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        channels, poolings = 192, {"inception4a": ("maxpool3", 3), "inception5a": ("maxpool4", 2)}
+        channels = 192
+        poolings = {"inception4a": ("maxpool3", 3), "inception5a": ("maxpool4", 2)}
         for name, widths in _MODULES.items():
             if name in poolings:
                 pool, size = poolings[name]
@@ -222,8 +255,13 @@ class GoogLeNet(nn.Module):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.01, a=-2, b=2)
 
-    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"] | GoogLeNetOutputs:
-        """Scores (logits) of each class; in training, those of the auxiliary heads as well, if there are any."""
+    def forward(
+        self, x: Float[Tensor, "B 3 H W"]
+    ) -> Float[Tensor, "B classes"] | GoogLeNetOutputs:
+        """Scores (logits) of each class.
+
+        In training, those of the auxiliary heads as well, if there are any.
+        """
         _check.tensor("x", x, "B C H W", C=3)
         aux: dict[str, Any] = {}
         for name, module in self.named_children():
@@ -234,13 +272,22 @@ class GoogLeNet(nn.Module):
             if head is not None and self.training:
                 aux[name] = head(x)
         logits = self.fc(self.dropout(torch.flatten(self.avgpool(x), 1)))
-        return GoogLeNetOutputs(logits, aux["inception4d"], aux["inception4a"]) if aux else logits
+        return (
+            GoogLeNetOutputs(logits, aux["inception4d"], aux["inception4a"])
+            if aux
+            else logits
+        )
 
 
 def googlenet(
-    num_classes: int = 1000, aux_logits: bool = True, dropout: float = 0.2, dropout_aux: float = 0.7
+    num_classes: int = 1000,
+    aux_logits: bool = True,
+    dropout: float = 0.2,
+    dropout_aux: float = 0.7,
 ) -> GoogLeNet:
-    """Build GoogLeNet: 6,624,904 parameters for 1000 classes, 13,004,888 with the heads; torchvision's names.
+    """Build GoogLeNet: 6,624,904 parameters for 1000 classes.
+
+    With the heads 13,004,888; torchvision's names.
 
     Args:
         num_classes: size of the output.

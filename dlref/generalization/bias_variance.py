@@ -1,6 +1,7 @@
 """Bias and variance: where the error of a model that was fitted to data comes from.
 
-Shape legend: draws training sets, points inputs at which the fits are looked at, n sizes of a learning curve.
+Shape legend: draws training sets, points inputs at which the fits are looked at, n
+sizes of a learning curve.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,9 +27,12 @@ def repeated_fits(
     draws: int = 200,
     seed: int = 0,
 ) -> Float[np.ndarray, "draws points"]:
-    """Fit a model to many training sets from one source, and look at every fit at the same points.
+    """Fit a model to many training sets from one source.
 
-    Each training set has ``size`` inputs, even on [0, 1], and targets ``truth(x)`` plus normal noise.
+    Every fit is looked at at the same points.
+
+    Each training set has ``size`` inputs, even on [0, 1], and targets ``truth(x)`` plus
+    normal noise.
 
     Args:
         fit: from (inputs, targets) to a function of inputs.
@@ -40,7 +44,8 @@ def repeated_fits(
         seed: of the draws.
 
     Raises:
-        TypeError, ValueError: if a number is out of its range, or ``points`` is no array of finite numbers.
+        TypeError, ValueError: if a number is out of its range, or ``points`` is no
+            array of finite numbers.
 
     Source:
         Geman, Bienenstock & Doursat (1992), Neural Computation 4, section 3.
@@ -52,7 +57,8 @@ def repeated_fits(
     """
     points = _check.array("points", points, "points")
     size, draws = _check.integer("size", size, 1), _check.integer("draws", draws, 1)
-    noise, rng = _check.real("noise", noise, "[0, inf)"), np.random.default_rng(_check.integer("seed", seed, 0))
+    noise = _check.real("noise", noise, "[0, inf)")
+    rng = np.random.default_rng(_check.integer("seed", seed, 0))
     rows = []
     for _ in range(draws):
         x = rng.uniform(size=size)
@@ -64,7 +70,8 @@ class Decomposition(NamedTuple):
     """Bias and variance at every point, estimated without a bias of their own.
 
     Attributes:
-        bias_squared: squared distance between the mean fit and the truth; may come out slightly negative by chance.
+        bias_squared: squared distance between the mean fit and the truth; may come out
+            slightly negative by chance.
         variance: variance of the fits about their mean.
 
     Source:
@@ -79,24 +86,36 @@ class Decomposition(NamedTuple):
     variance: np.ndarray
 
     def error(self, noise: float = 0.0) -> np.ndarray:
-        """Expected squared error of a fit on a fresh target whose noise has this standard deviation."""
-        return self.bias_squared + self.variance + _check.real("noise", noise, "[0, inf)") ** 2
+        """Expected squared error of a fit on a fresh target.
+
+        ``noise`` is the standard deviation of the target's noise.
+        """
+        return (
+            self.bias_squared
+            + self.variance
+            + _check.real("noise", noise, "[0, inf)") ** 2
+        )
 
 
-def decompose(predictions: Float[np.ndarray, "draws *points"], truth: Float[np.ndarray, "*points"]) -> Decomposition:
+def decompose(
+    predictions: Float[np.ndarray, "draws *points"], truth: Float[np.ndarray, "*points"]
+) -> Decomposition:
     r"""Estimate squared bias and variance from fits to several training sets.
 
-    .. math:: \widehat{\operatorname{Var}} = \frac{1}{R - 1} \sum_r (\hat f_r - \bar f)^2, \qquad
-        \widehat{\text{bias}^2} = (\bar f - f)^2 - \frac{\widehat{\operatorname{Var}}}{R}
+    .. math:: \widehat{\operatorname{Var}} = \frac{1}{R - 1} \sum_r (\hat f_r - \bar
+        f)^2, \qquad \widehat{\text{bias}^2} = (\bar f - f)^2 -
+        \frac{\widehat{\operatorname{Var}}}{R}
 
-    The last term: the mean of R fits still wobbles, and without it that would count as bias.
+    The last term: the mean of R fits still wobbles, and without it that would count as
+    bias.
 
     Args:
         predictions: of R >= 2 fits, at the same points.
         truth: the values there without noise.
 
     Raises:
-        TypeError, ValueError: if the shapes do not belong together, there is one draw only, or a value is not finite.
+        TypeError, ValueError: if the shapes do not belong together, there is one draw
+            only, or a value is not finite.
 
     Source:
         Geman, Bienenstock & Doursat (1992), Neural Computation 4.
@@ -105,12 +124,18 @@ def decompose(predictions: Float[np.ndarray, "draws *points"], truth: Float[np.n
         >>> decompose(np.array([[1.0], [3.0]]), np.array([0.0]))
         Decomposition(bias_squared=array([3.]), variance=array([2.]))
     """
-    truth, predictions = _check.array("truth", truth, "..."), _check.array("predictions", predictions, "...")
+    truth = _check.array("truth", truth, "...")
+    predictions = _check.array("predictions", predictions, "...")
     if predictions.shape[1:] != truth.shape or len(predictions) < 2:
         expected = f"(draws >= 2, {', '.join(map(str, truth.shape))})"
-        raise ValueError(f"predictions must have shape {expected}, got {_check.describe(predictions)}")
+        raise ValueError(
+            f"predictions must have shape {expected}, got "
+            f"{_check.describe(predictions)}"
+        )
     variance = predictions.var(0, ddof=1)
-    return Decomposition((predictions.mean(0) - truth) ** 2 - variance / len(predictions), variance)
+    return Decomposition(
+        (predictions.mean(0) - truth) ** 2 - variance / len(predictions), variance
+    )
 
 
 class Diagnosis(NamedTuple):
@@ -119,7 +144,8 @@ class Diagnosis(NamedTuple):
     Attributes:
         bias: training error above the target error, at the largest size.
         variance: dev error above the training error there.
-        gain: by how much the dev error has fallen over the last doubling of the training set.
+        gain: by how much the dev error has fallen over the last doubling of the
+            training set.
         advice: what to try, the larger trouble first.
 
     Source:
@@ -154,7 +180,8 @@ def diagnose(
         tolerance: differences up to this do not count.
 
     Raises:
-        TypeError, ValueError: if the lengths differ, sizes do not rise or span no doubling, or a number is not finite.
+        TypeError, ValueError: if the lengths differ, sizes do not rise or span no
+            doubling, or a number is not finite.
 
     Source:
         Ng (2018), Machine Learning Yearning, chapters 20 to 30.
@@ -163,20 +190,32 @@ def diagnose(
         >>> diagnose([100, 200, 400], [0.3, 0.31, 0.32], [0.36, 0.34, 0.325]).advice
         ('larger model or longer training',)
     """
-    target, tolerance = _check.real("target", target), _check.real("tolerance", tolerance, "[0, inf)")
+    target = _check.real("target", target)
+    tolerance = _check.real("tolerance", tolerance, "[0, inf)")
     m = np.array([_check.integer("sizes", size, 1) for size in sizes], float)
     train = np.array([_check.real("train_errors", error) for error in train_errors])
     dev = np.array([_check.real("dev_errors", error) for error in dev_errors])
     if not len(m) == len(train) == len(dev):
         lengths = f"{len(m)}, {len(train)} and {len(dev)}"
-        raise ValueError(f"sizes, train_errors and dev_errors must be of one length, got {lengths}")
+        raise ValueError(
+            f"sizes, train_errors and dev_errors must be of one length, got {lengths}"
+        )
     if len(m) == 0 or (np.diff(m) <= 0).any() or m[-1] < 2 * m[0]:
-        raise ValueError(f"sizes must rise by a factor of two or more, got {list(sizes)}")
+        raise ValueError(
+            f"sizes must rise by a factor of two or more, got {list(sizes)}"
+        )
     bias, variance = float(train[-1] - target), float(dev[-1] - train[-1])
     gain = float(np.interp(np.log(m[-1] / 2), np.log(m), dev) - dev[-1])
     found = []
     if bias > tolerance:
         found.append((bias, "larger model or longer training"))
     if variance > tolerance:
-        found.append((variance, "more data" if gain > tolerance else "regularisation or another model"))
-    return Diagnosis(bias, variance, gain, tuple(text for _, text in sorted(found, reverse=True)))
+        found.append(
+            (
+                variance,
+                "more data" if gain > tolerance else "regularisation or another model",
+            )
+        )
+    return Diagnosis(
+        bias, variance, gain, tuple(text for _, text in sorted(found, reverse=True))
+    )

@@ -17,11 +17,18 @@ __all__ = ["Dropout", "drop_units", "monte_carlo", "thinned_networks"]
 
 
 class _Drop(torch.autograd.Function):
-    """What is dropped passes no gradient; what is kept passes it scaled as the value was."""
+    """What is dropped passes no gradient.
+
+    What is kept passes it scaled as the value was.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        mask = torch.empty_like(x).bernoulli_(1 - p).div_(1 - p) if p < 1 else torch.zeros_like(x)
+        mask = (
+            torch.empty_like(x).bernoulli_(1 - p).div_(1 - p)
+            if p < 1
+            else torch.zeros_like(x)
+        )
         ctx.save_for_backward(mask)
         return x * mask
 
@@ -31,23 +38,30 @@ class _Drop(torch.autograd.Function):
         return grad_outputs[0] * mask, None
 
 
-def drop_units(x: Float[Tensor, "*shape"], p: float = 0.5, training: bool = True) -> Float[Tensor, "*shape"]:
-    r"""Set each value to zero with probability p, and divide the others by 1 - p, so that the mean is kept.
+def drop_units(
+    x: Float[Tensor, "*shape"], p: float = 0.5, training: bool = True
+) -> Float[Tensor, "*shape"]:
+    r"""Set each value to zero with probability p, in training.
 
-    .. math:: y = \frac{m}{1 - p} \odot x, \quad m_i \sim \text{Bernoulli}(1 - p), \qquad
-        \bar x = \frac{m}{1 - p} \odot \bar y
+    The others are divided by 1 - p, so that the mean is kept.
+
+    .. math:: y = \frac{m}{1 - p} \odot x, \quad m_i \sim \text{Bernoulli}(1 - p),
+        \qquad \bar x = \frac{m}{1 - p} \odot \bar y
 
     Args:
         x: activations.
-        p: probability of being *dropped*, in [0, 1]; many texts give the probability of being kept instead.
+        p: probability of being *dropped*, in [0, 1]; many texts give the probability of
+            being kept instead.
         training: if not, ``x`` is returned as it is.
 
     Raises:
-        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers, or ``p`` is not in [0, 1].
+        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers, or ``p``
+            is not in [0, 1].
 
     Source:
-        Srivastava et al. (2014), JMLR 15, with the scaling in training instead of at test time. Draws the same masks
-        as ``torch.nn.functional.dropout`` from the same random state on the CPU.
+        Srivastava et al. (2014), JMLR 15, with the scaling in training instead of at
+        test time. Draws the same masks as ``torch.nn.functional.dropout`` from the same
+        random state on the CPU.
 
     Example:
         >>> torch.manual_seed(0)
@@ -93,7 +107,9 @@ class Dropout(nn.Module):
         return drop_units(x, self.p, self.training)
 
 
-def thinned_networks(n: int, p: float = 0.5) -> tuple[Float[Tensor, "networks n"], Float[Tensor, " networks"]]:
+def thinned_networks(
+    n: int, p: float = 0.5
+) -> tuple[Float[Tensor, "networks n"], Float[Tensor, " networks"]]:
     """All ways to drop some of n units, and how likely each is.
 
     Args:
@@ -101,7 +117,8 @@ def thinned_networks(n: int, p: float = 0.5) -> tuple[Float[Tensor, "networks n"
         p: probability of being dropped, in [0, 1].
 
     Returns:
-        Masks of zeros and ones, one a row, and their probabilities, both in double precision.
+        Masks of zeros and ones, one a row, and their probabilities, both in double
+        precision.
 
     Raises:
         TypeError, ValueError: if a number is out of its range.
@@ -112,23 +129,30 @@ def thinned_networks(n: int, p: float = 0.5) -> tuple[Float[Tensor, "networks n"
     Example:
         >>> masks, probabilities = thinned_networks(2, 0.25)
         >>> masks.tolist(), probabilities.tolist()
-        ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.0625, 0.1875, 0.1875, 0.5625])
+        ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.0625, 0.1875, 0.1875,
+        0.5625])
     """
     n, p = _check.integer("n", n, 1, 20), _check.real("p", p, "[0, 1]")
-    masks = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * n).reshape(2**n, n)
+    masks = torch.cartesian_prod(
+        *[torch.tensor([0.0, 1.0], dtype=torch.float64)] * n
+    ).reshape(2**n, n)
     return masks, (masks * (1 - p) + (1 - masks) * p).prod(1)
 
 
 def monte_carlo(model: nn.Module, x: Tensor, draws: int) -> Tensor:
-    """Outputs of a network with its dropout left on, one draw of all masks after the other.
+    """Outputs of a network with its dropout left on.
+
+    One draw of all masks after the other.
 
     Args:
-        model: all its dropout layers draw, torch's own included; its other layers are in evaluation.
+        model: all its dropout layers draw, torch's own included; its other layers are
+            in evaluation.
         x: a batch of inputs.
         draws: D, at least 1.
 
     Returns:
-        (D, ...) outputs, without gradient; their spread is a measure of the network's uncertainty.
+        (D, ...) outputs, without gradient; their spread is a measure of the network's
+        uncertainty.
 
     Raises:
         TypeError: if ``model`` is no module, or ``draws`` no integer.
@@ -138,11 +162,15 @@ def monte_carlo(model: nn.Module, x: Tensor, draws: int) -> Tensor:
         Gal & Ghahramani (2016), arXiv:1506.02142.
 
     Example:
-        >>> monte_carlo(nn.Sequential(nn.Linear(3, 2), Dropout()), torch.ones(5, 3), 10).shape
+        >>> monte_carlo(
+        ...     nn.Sequential(nn.Linear(3, 2), Dropout()), torch.ones(5, 3), 10
+        ... ).shape
         torch.Size([10, 5, 2])
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {_check.describe(model)}")
+        raise TypeError(
+            f"model must be a torch.nn.Module, got {_check.describe(model)}"
+        )
     draws = _check.integer("draws", draws, 1)
     with _only_dropout(model), torch.no_grad():
         return torch.stack([model(x) for _ in range(draws)])
@@ -150,9 +178,15 @@ def monte_carlo(model: nn.Module, x: Tensor, draws: int) -> Tensor:
 
 @contextmanager
 def _only_dropout(model: nn.Module) -> Iterator[None]:
-    layers = [m for m in model.modules() if isinstance(m, Dropout | nn.modules.dropout._DropoutNd)]
+    layers = [
+        m
+        for m in model.modules()
+        if isinstance(m, Dropout | nn.modules.dropout._DropoutNd)
+    ]
     if not layers:
-        raise ValueError(f"model must have a dropout layer, got none in {type(model).__name__}")
+        raise ValueError(
+            f"model must have a dropout layer, got none in {type(model).__name__}"
+        )
     modes = {m: m.training for m in model.modules()}
     model.eval()
     for layer in layers:

@@ -11,11 +11,21 @@ from jaxtyping import Bool, Float, Int
 
 from dlref import _check
 
-__all__ = ["Bagging", "Moments", "bagging", "bootstrap", "ensemble_mse", "error_moments", "majority_vote"]
+__all__ = [
+    "Bagging",
+    "Moments",
+    "bagging",
+    "bootstrap",
+    "ensemble_mse",
+    "error_moments",
+    "majority_vote",
+]
 
 
 def ensemble_mse(variance: float, covariance: float, k: int) -> float:
-    r"""Mean squared error of the average of k models with equally strong, equally correlated errors.
+    r"""Mean squared error of the average of k models.
+
+    Their errors are equally strong and equally correlated.
 
     .. math:: \frac{V}{k} + \frac{k - 1}{k}\, C
 
@@ -28,16 +38,20 @@ def ensemble_mse(variance: float, covariance: float, k: int) -> float:
         TypeError, ValueError: if a number is out of its range.
 
     Source:
-        Goodfellow, Bengio & Courville (2016), Deep Learning, equation 7.51; Krogh & Vedelsby (1995), NIPS.
+        Goodfellow, Bengio & Courville (2016), Deep Learning, equation 7.51; Krogh &
+        Vedelsby (1995), NIPS.
 
     Example:
         >>> ensemble_mse(1.0, 0.0, 10), ensemble_mse(1.0, 1.0, 10)
         (0.1, 1.0)
     """
-    variance, k = _check.real("variance", variance, "[0, inf)"), _check.integer("k", k, 1)
+    variance = _check.real("variance", variance, "[0, inf)")
+    k = _check.integer("k", k, 1)
     low = -variance / (k - 1) if k > 1 else -variance
     slack = 1e-9 * variance  # a measured covariance may sit on its bound
-    covariance = _check.real("covariance", covariance, f"[{low - slack}, {variance + slack}]")
+    covariance = _check.real(
+        "covariance", covariance, f"[{low - slack}, {variance + slack}]"
+    )
     return variance / k + (k - 1) / k * covariance
 
 
@@ -63,13 +77,16 @@ class Moments(NamedTuple):
 
 
 def error_moments(errors: Float[np.ndarray, "k *examples"]) -> Moments:
-    r"""Measure V and C, and the error of the average, from the errors of k models on the same examples.
+    r"""Measure V, C and the error of the average, from the errors of k models.
+
+    All models are asked the same examples.
 
     Args:
         errors: output minus target, of at least two models.
 
     Raises:
-        TypeError, ValueError: if ``errors`` is no array of finite floating-point numbers of two models or more.
+        TypeError, ValueError: if ``errors`` is no array of finite floating-point
+            numbers of two models or more.
 
     Source:
         Krogh & Vedelsby (1995), NIPS.
@@ -80,15 +97,23 @@ def error_moments(errors: Float[np.ndarray, "k *examples"]) -> Moments:
     """
     errors = _check.array("errors", errors, "...")
     if errors.ndim < 2 or len(errors) < 2:
-        raise ValueError(f"errors must have shape (k >= 2, examples), got {_check.describe(errors)}")
+        raise ValueError(
+            f"errors must have shape (k >= 2, examples), got {_check.describe(errors)}"
+        )
     k = len(errors)
     flat = errors.reshape(k, -1)
     products = flat @ flat.T / flat.shape[1]
     variance = float(np.trace(products) / k)
-    return Moments(variance, float((products.sum() - np.trace(products)) / (k * (k - 1))), float(products.mean()))
+    return Moments(
+        variance,
+        float((products.sum() - np.trace(products)) / (k * (k - 1))),
+        float(products.mean()),
+    )
 
 
-def bootstrap(m: int, *, seed: int = 0) -> tuple[Int[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
+def bootstrap(
+    m: int, *, seed: int = 0
+) -> tuple[Int[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
     """Draw m of m examples with replacement; about 63% of them are then in the sample.
 
     Args:
@@ -116,7 +141,9 @@ def bootstrap(m: int, *, seed: int = 0) -> tuple[Int[np.ndarray, " m"], Bool[np.
     return sample, left_out
 
 
-def majority_vote(votes: Int[np.ndarray, "k *examples"], num_classes: int) -> Int[np.ndarray, "*examples"]:
+def majority_vote(
+    votes: Int[np.ndarray, "k *examples"], num_classes: int
+) -> Int[np.ndarray, "*examples"]:
     """The class with most votes; of classes with equally many, the smallest.
 
     Args:
@@ -124,7 +151,8 @@ def majority_vote(votes: Int[np.ndarray, "k *examples"], num_classes: int) -> In
         num_classes: K, at least 1.
 
     Raises:
-        TypeError, ValueError: if ``votes`` holds no whole numbers, there are no models, or a class is not in [0, K).
+        TypeError, ValueError: if ``votes`` holds no whole numbers, there are no models,
+            or a class is not in [0, K).
 
     Source:
         Condorcet (1785).
@@ -134,10 +162,21 @@ def majority_vote(votes: Int[np.ndarray, "k *examples"], num_classes: int) -> In
         array([1, 2])
     """
     num_classes = _check.integer("num_classes", num_classes, 1)
-    if not isinstance(votes, np.ndarray) or votes.dtype.kind not in "iu" or votes.ndim == 0 or votes.size == 0:
-        raise TypeError(f"votes must be an array of class indices of shape (k, examples), got {_check.describe(votes)}")
+    if (
+        not isinstance(votes, np.ndarray)
+        or votes.dtype.kind not in "iu"
+        or votes.ndim == 0
+        or votes.size == 0
+    ):
+        raise TypeError(
+            "votes must be an array of class indices of shape (k, examples), got "
+            f"{_check.describe(votes)}"
+        )
     if votes.min() < 0 or votes.max() >= num_classes:
-        raise ValueError(f"votes must be in [0, {num_classes}), got values from {votes.min()} to {votes.max()}")
+        raise ValueError(
+            f"votes must be in [0, {num_classes}), got values from {votes.min()} to "
+            f"{votes.max()}"
+        )
     return np.stack([(votes == c).sum(0) for c in range(num_classes)]).argmax(0)
 
 
@@ -164,7 +203,10 @@ class Bagging(NamedTuple):
         return np.mean([model(x) for model in self.models], 0)
 
     def out_of_bag(self, x: np.ndarray) -> np.ndarray:
-        """For each training example, the average of the models that have not seen it; NaN if all have."""
+        """For each training example, the average of the models that have not seen it.
+
+        NaN if all have.
+        """
         outputs = np.stack([model(x) for model in self.models])
         weight = self.left_out.reshape(*self.left_out.shape, *[1] * (outputs.ndim - 2))
         count = weight.sum(0)
@@ -173,12 +215,17 @@ class Bagging(NamedTuple):
 
 
 def bagging(
-    fit: Callable[[Int[np.ndarray, " m"], int], Callable[[np.ndarray], np.ndarray]], m: int, k: int, *, seed: int = 0
+    fit: Callable[[Int[np.ndarray, " m"], int], Callable[[np.ndarray], np.ndarray]],
+    m: int,
+    k: int,
+    *,
+    seed: int = 0,
 ) -> Bagging:
     """Fit k models, each to a bootstrap sample of its own.
 
     Args:
-        fit: from indices of training examples, and the number of the model, to a function of inputs.
+        fit: from indices of training examples, and the number of the model, to a
+            function of inputs.
         m: number of training examples, at least 1.
         k: number of models, at least 1.
         seed: of the samples; model i gets sample ``seed + i``.
@@ -191,10 +238,17 @@ def bagging(
 
     Example:
         >>> y = np.arange(100.0)
-        >>> mean = bagging(lambda rows, i: lambda x: np.full(len(x), y[rows].mean()), 100, 50)
+        >>> mean = bagging(
+        ...     lambda rows, i: lambda x: np.full(len(x), y[rows].mean()), 100, 50
+        ... )
         >>> bool(abs(mean.predict(np.zeros(1))[0] - 49.5) < 2)
         True
     """
-    m, k, seed = _check.integer("m", m, 1), _check.integer("k", k, 1), _check.integer("seed", seed, 0)
+    m = _check.integer("m", m, 1)
+    k = _check.integer("k", k, 1)
+    seed = _check.integer("seed", seed, 0)
     draws = [bootstrap(m, seed=seed + i) for i in range(k)]
-    return Bagging([fit(sample, i) for i, (sample, _) in enumerate(draws)], np.stack([out for _, out in draws]))
+    return Bagging(
+        [fit(sample, i) for i, (sample, _) in enumerate(draws)],
+        np.stack([out for _, out in draws]),
+    )

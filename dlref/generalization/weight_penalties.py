@@ -1,4 +1,6 @@
-"""Penalties on weights: L2, L1 with the step that makes zeros, and weights that several connections share.
+"""Penalties on weights.
+
+L2, L1 with the step that makes zeros, and weights that several connections share.
 
 Shape legend: B examples in a batch, N inputs, H hidden units.
 """
@@ -16,30 +18,46 @@ from torch.optim.optimizer import ParamsT
 from dlref import _check
 from dlref.optimization import SGD
 
-__all__ = ["ProximalSGD", "TiedAutoencoder", "decay_groups", "l1_penalty", "l2_penalty", "soft_threshold"]
+__all__ = [
+    "ProximalSGD",
+    "TiedAutoencoder",
+    "decay_groups",
+    "l1_penalty",
+    "l2_penalty",
+    "soft_threshold",
+]
 
 
 def l2_penalty(parameters: Iterable[Tensor], weight_decay: float) -> Float[Tensor, ""]:
-    r"""Half the sum of squares of all weights, times a strength: its gradient is ``weight_decay`` times the weights.
+    r"""Half the sum of squares of all weights, times a strength.
+
+    Its gradient is ``weight_decay`` times the weights.
 
     .. math:: \frac{\lambda}{2} \sum_i w_i^2
 
     Args:
         parameters: at least one tensor.
-        weight_decay: lambda, at least 0; named as the argument of ``torch.optim`` that has the same gradient.
+        weight_decay: lambda, at least 0; named as the argument of ``torch.optim`` that
+            has the same gradient.
 
     Raises:
-        TypeError, ValueError: if there are no parameters, or ``weight_decay`` is negative.
+        TypeError, ValueError: if there are no parameters, or ``weight_decay`` is
+            negative.
 
     Source:
-        Hoerl & Kennard (1970), Technometrics 12; Krogh & Hertz (1991), NIPS, for networks.
+        Hoerl & Kennard (1970), Technometrics 12; Krogh & Hertz (1991), NIPS, for
+        networks.
 
     Example:
         >>> l2_penalty([torch.tensor([3.0, 4.0])], 0.1)
         tensor(1.2500)
     """
     strength = _check.real("weight_decay", weight_decay, "[0, inf)")
-    return strength / 2 * torch.stack([w.square().sum() for w in _tensors(parameters)]).sum()
+    return (
+        strength
+        / 2
+        * torch.stack([w.square().sum() for w in _tensors(parameters)]).sum()
+    )
 
 
 def l1_penalty(parameters: Iterable[Tensor], strength: float) -> Float[Tensor, ""]:
@@ -72,7 +90,9 @@ def _tensors(parameters: Iterable[Tensor]) -> list[Tensor]:
     return found
 
 
-def soft_threshold(x: Float[Tensor, "*shape"], threshold: float) -> Float[Tensor, "*shape"]:
+def soft_threshold(
+    x: Float[Tensor, "*shape"], threshold: float
+) -> Float[Tensor, "*shape"]:
     r"""Move towards zero by ``threshold``, and no further.
 
     .. math:: S_\lambda(x) = \operatorname{sign}(x) \max(|x| - \lambda,\, 0)
@@ -83,7 +103,8 @@ def soft_threshold(x: Float[Tensor, "*shape"], threshold: float) -> Float[Tensor
         threshold: lambda, at least 0.
 
     Raises:
-        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers, or ``threshold`` is negative.
+        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers, or
+            ``threshold`` is negative.
 
     Source:
         Donoho & Johnstone (1994), Biometrika 81.
@@ -93,15 +114,20 @@ def soft_threshold(x: Float[Tensor, "*shape"], threshold: float) -> Float[Tensor
         tensor([-2., -0.,  0.,  2.])
     """
     _check.tensor("x", x, "...")
-    return x.sign() * (x.abs() - _check.real("threshold", threshold, "[0, inf)")).clamp(min=0)
+    return x.sign() * (x.abs() - _check.real("threshold", threshold, "[0, inf)")).clamp(
+        min=0
+    )
 
 
 class ProximalSGD(SGD):
-    r"""Gradient descent with an L1 penalty that is not differentiated: its proximal step follows each step.
+    r"""Gradient descent with an L1 penalty that is not differentiated.
+
+    Its proximal step follows each step.
 
     .. math:: \theta_t = S_{\eta\lambda}(\theta_{t-1} - \eta\, g_t)
 
-    with :func:`soft_threshold` :math:`S`. Weights reach zero exactly, and stay while the gradient is below lambda.
+    with :func:`soft_threshold` :math:`S`. Weights reach zero exactly, and stay while
+    the gradient is below lambda.
 
     Args:
         params: parameters, or parameter groups.
@@ -111,11 +137,13 @@ class ProximalSGD(SGD):
         maximize: climb the function; the penalty pulls towards zero all the same.
 
     Raises:
-        TypeError: if a hyperparameter is not a number, a parameter is complex, or a gradient is sparse.
+        TypeError: if a hyperparameter is not a number, a parameter is complex, or a
+            gradient is sparse.
         ValueError: if a hyperparameter is out of range.
 
     Source:
-        Daubechies, Defrise & De Mol (2004), CPAM 57 (ISTA); with noisy gradients Duchi & Singer (2009), JMLR 10.
+        Daubechies, Defrise & De Mol (2004), CPAM 57 (ISTA); with noisy gradients Duchi
+        & Singer (2009), JMLR 10.
 
     Example:
         >>> theta = nn.Parameter(torch.tensor([1.0, 0.05]))
@@ -129,10 +157,22 @@ class ProximalSGD(SGD):
     _intervals: ClassVar[dict[str, str]] = {**SGD._intervals, "l1": "[0, inf)"}
 
     def __init__(
-        self, params: ParamsT, lr: float = 1e-3, l1: float = 0.0, *, weight_decay: float = 0.0, maximize: bool = False
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        l1: float = 0.0,
+        *,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
     ) -> None:
         like_torch = {"momentum": 0.0, "dampening": 0.0, "nesterov": False}
-        defaults = {"lr": lr, "l1": l1, "weight_decay": weight_decay, "maximize": maximize, **like_torch}
+        defaults = {
+            "lr": lr,
+            "l1": l1,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+            **like_torch,
+        }
         super(SGD, self).__init__(params, defaults)
 
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> None:
@@ -142,28 +182,40 @@ class ProximalSGD(SGD):
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two parameter groups for an optimiser: matrices and kernels decay, biases and scales do not.
+    """Two parameter groups for an optimiser.
+
+    Matrices and kernels decay, biases and scales do not.
 
     Args:
         model: its parameters of two axes or more are to decay.
         weight_decay: their strength, at least 0.
 
     Raises:
-        TypeError, ValueError: if ``model`` is no module, or ``weight_decay`` is negative.
+        TypeError, ValueError: if ``model`` is no module, or ``weight_decay`` is
+            negative.
 
     Source:
-        Goyal et al. (2017), arXiv:1706.02677, section 5.3, for scales; Bishop (1995), section 9.2, for biases.
+        Goyal et al. (2017), arXiv:1706.02677, section 5.3, for scales; Bishop (1995),
+        section 9.2, for biases.
 
     Example:
-        >>> [sum(p.numel() for p in group["params"]) for group in decay_groups(nn.Linear(3, 2), 0.1)]
+        >>> [
+        ...     sum(p.numel() for p in group["params"])
+        ...     for group in decay_groups(nn.Linear(3, 2), 0.1)
+        ... ]
         [6, 2]
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {_check.describe(model)}")
+        raise TypeError(
+            f"model must be a torch.nn.Module, got {_check.describe(model)}"
+        )
     weight_decay = _check.real("weight_decay", weight_decay, "[0, inf)")
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {
+            "params": [p for p in parameters if p.ndim >= 2],
+            "weight_decay": weight_decay,
+        },
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
 
@@ -190,7 +242,10 @@ class TiedAutoencoder(nn.Module):
 
     def __init__(self, in_features: int, hidden_features: int) -> None:
         super().__init__()
-        shape = _check.integer("hidden_features", hidden_features, 1), _check.integer("in_features", in_features, 1)
+        shape = (
+            _check.integer("hidden_features", hidden_features, 1),
+            _check.integer("in_features", in_features, 1),
+        )
         bound = math.sqrt(6 / sum(shape))
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(hidden_features))
@@ -206,4 +261,6 @@ class TiedAutoencoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """Encode and decode."""
-        return self.decode(self.encode(_check.tensor("x", x, "B N", N=self.weight.shape[1])))
+        return self.decode(
+            self.encode(_check.tensor("x", x, "B N", N=self.weight.shape[1]))
+        )

@@ -1,4 +1,7 @@
-"""Reverse-mode automatic differentiation over arrays: the heart of a framework, in one class."""
+"""Reverse-mode automatic differentiation over arrays.
+
+The heart of a framework, in one class.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,13 +17,16 @@ __all__ = ["Variable", "unbroadcast"]
 Array = np.ndarray
 
 
-def unbroadcast(gradient: Float[np.ndarray, "..."], shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+def unbroadcast(
+    gradient: Float[np.ndarray, "..."], shape: tuple[int, ...]
+) -> Float[np.ndarray, "..."]:
     r"""Sum a gradient over the axes that broadcasting had repeated.
 
     An array that is used once for each index of a repeated axis hears from all of them:
 
     .. math:: y_{ij} = x_j \quad \Longrightarrow \quad
-              \frac{\partial J}{\partial x_j} = \sum_i \frac{\partial J}{\partial y_{ij}}
+              \frac{\partial J}{\partial x_j} = \sum_i \frac{\partial J}{\partial
+              y_{ij}}
 
     Args:
         gradient: by the result of an operation, of the shape that broadcasting gave.
@@ -37,9 +43,12 @@ def unbroadcast(gradient: Float[np.ndarray, "..."], shape: tuple[int, ...]) -> F
         array([3., 3.])
     """
     if len(shape) > gradient.ndim or any(
-        size not in (1, full) for size, full in zip(shape[::-1], gradient.shape[::-1], strict=False)
+        size not in (1, full)
+        for size, full in zip(shape[::-1], gradient.shape[::-1], strict=False)
     ):
-        raise ValueError(f"shape must broadcast to that of gradient, {gradient.shape}, got {shape}")
+        raise ValueError(
+            f"shape must broadcast to that of gradient, {gradient.shape}, got {shape}"
+        )
     gradient = gradient.sum(tuple(range(gradient.ndim - len(shape))))
     repeated = tuple(axis for axis, size in enumerate(shape) if size == 1)
     return np.asarray(gradient.sum(repeated, keepdims=True) if repeated else gradient)
@@ -48,28 +57,33 @@ def unbroadcast(gradient: Float[np.ndarray, "..."], shape: tuple[int, ...]) -> F
 class Variable:
     r"""An array in a computation graph that is built while the calculation runs.
 
-    Each result keeps its parents, and for each of them the function that turns the derivative by the result into that
-    by the parent (a vector-Jacobian product):
+    Each result keeps its parents, and for each of them the function that turns the
+    derivative by the result into that by the parent (a vector-Jacobian product):
 
-    .. math:: \bar x = \bar y\, \frac{\partial y}{\partial x}, \qquad \bar v = \frac{\partial J}{\partial v}
+    .. math:: \bar x = \bar y\, \frac{\partial y}{\partial x}, \qquad \bar v =
+        \frac{\partial J}{\partial v}
 
-    Arithmetic follows NumPy's broadcasting; arrays and numbers may stand on either side.
+    Arithmetic follows NumPy's broadcasting; arrays and numbers may stand on either
+    side.
 
     Args:
         value: the array, or a number.
-        parents: pairs of a variable that this one was computed from and the function from ``grad`` to its share.
+        parents: pairs of a variable that this one was computed from and the function
+            from ``grad`` to its share.
         op: what computed it, for pictures of the graph.
 
     Attributes:
         value, op: the array, and what computed it.
-        grad: after :meth:`backward` of a number J, the derivative of J by this array; before, zero.
+        grad: after :meth:`backward` of a number J, the derivative of J by this array;
+            before, zero.
 
     Raises:
         TypeError, ValueError: if ``value`` is no finite number or array of numbers.
 
     Source:
-        Linnainmaa (1970); Paszke et al. (2017), "Automatic differentiation in PyTorch". Differs from PyTorch:
-        ``backward`` sets gradients, it does not add to those of the call before.
+        Linnainmaa (1970); Paszke et al. (2017), "Automatic differentiation in PyTorch".
+        Differs from PyTorch: ``backward`` sets gradients, it does not add to those of
+        the call before.
 
     Example:
         >>> x, w = Variable(np.array([[1.0, 2.0]])), Variable(np.array([[3.0], [4.0]]))
@@ -79,10 +93,15 @@ class Variable:
         (array(144.), array([[24.], [48.]]))
     """
 
-    __array_ufunc__ = None  # lets array + Variable come here, where NumPy would make an array of objects
+    # lets array + Variable come here, where NumPy would make an array of objects
+    __array_ufunc__ = None
 
     def __init__(
-        self, value: Any, parents: "Sequence[tuple[Variable, Callable[[Array], Array]]]" = (), *, op: str = "leaf"
+        self,
+        value: Any,
+        parents: "Sequence[tuple[Variable, Callable[[Array], Array]]]" = (),
+        *,
+        op: str = "leaf",
     ) -> None:
         if parents:  # the result of an operation: NumPy has looked at it
             self.value = np.asarray(value)
@@ -100,9 +119,14 @@ class Variable:
         return self.value.shape
 
     def backward(self) -> None:
-        """Compute the derivative of this number by each variable that it depends on, into their ``grad``."""
+        """Compute the derivative of this number by each variable it depends on.
+
+        It is added to their ``grad``.
+        """
         if self.value.size != 1:
-            raise ValueError(f"backward needs a single number, got {_check.describe(self.value)}")
+            raise ValueError(
+                f"backward needs a single number, got {_check.describe(self.value)}"
+            )
         order = ancestors_last(self)
         for node in order:
             node.grad = np.zeros_like(node.value)
@@ -113,28 +137,44 @@ class Variable:
 
     def __add__(self, other: Any) -> "Variable":
         other = _variable(other)
-        return Variable(self.value + other.value, [(self, lambda g: g), (other, lambda g: g)], op="+")
+        return Variable(
+            self.value + other.value,
+            [(self, lambda g: g), (other, lambda g: g)],
+            op="+",
+        )
 
     def __mul__(self, other: Any) -> "Variable":
         other = _variable(other)
         x, y = self.value, other.value
-        return Variable(x * y, [(self, lambda g: g * y), (other, lambda g: g * x)], op="×")
+        return Variable(
+            x * y, [(self, lambda g: g * y), (other, lambda g: g * x)], op="×"
+        )
 
     def __truediv__(self, other: Any) -> "Variable":
         other = _variable(other)
         x, y = self.value, other.value
-        return Variable(x / y, [(self, lambda g: g / y), (other, lambda g: -g * x / y**2)], op="÷")
+        return Variable(
+            x / y, [(self, lambda g: g / y), (other, lambda g: -g * x / y**2)], op="÷"
+        )
 
     def __pow__(self, exponent: float | int) -> "Variable":
         exponent, x = _check.real("exponent", exponent), self.value
-        return Variable(x**exponent, [(self, lambda g: g * exponent * x ** (exponent - 1))], op=f"^{exponent:g}")
+        return Variable(
+            x**exponent,
+            [(self, lambda g: g * exponent * x ** (exponent - 1))],
+            op=f"^{exponent:g}",
+        )
 
     def __matmul__(self, other: Any) -> "Variable":
         other = _variable(other)
         x, y = self.value, other.value
         if x.ndim != 2 or y.ndim != 2:
-            raise ValueError(f"@ needs two matrices, got shapes {x.shape} and {y.shape}")
-        return Variable(x @ y, [(self, lambda g: g @ y.T), (other, lambda g: x.T @ g)], op="@")
+            raise ValueError(
+                f"@ needs two matrices, got shapes {x.shape} and {y.shape}"
+            )
+        return Variable(
+            x @ y, [(self, lambda g: g @ y.T), (other, lambda g: x.T @ g)], op="@"
+        )
 
     def __neg__(self) -> "Variable":
         return Variable(-self.value, [(self, lambda g: -g)], op="−")
@@ -161,7 +201,11 @@ class Variable:
 
     def reshape(self, *shape: int) -> "Variable":
         """The same numbers in another shape."""
-        return Variable(self.value.reshape(shape), [(self, lambda g: g.reshape(self.shape))], op="reshape")
+        return Variable(
+            self.value.reshape(shape),
+            [(self, lambda g: g.reshape(self.shape))],
+            op="reshape",
+        )
 
     def sum(self, axis: int | None = None, *, keepdims: bool = False) -> "Variable":
         """Sum of all numbers, or along an axis."""
@@ -170,7 +214,11 @@ class Variable:
             g = g if axis is None or keepdims else np.expand_dims(g, axis)
             return np.broadcast_to(g, self.shape)
 
-        return Variable(np.asarray(self.value.sum(axis, keepdims=keepdims)), [(self, spread)], op="sum")
+        return Variable(
+            np.asarray(self.value.sum(axis, keepdims=keepdims)),
+            [(self, spread)],
+            op="sum",
+        )
 
     def mean(self, axis: int | None = None, *, keepdims: bool = False) -> "Variable":
         """Mean of all numbers, or along an axis."""
@@ -185,8 +233,13 @@ class Variable:
     def log(self) -> "Variable":
         """Natural logarithm of each number."""
         if (self.value <= 0).any():
-            raise ValueError(f"value must be positive for its logarithm, got {self.value.min()} among them")
-        return Variable(np.log(self.value), [(self, lambda g: g / self.value)], op="log")
+            raise ValueError(
+                f"value must be positive for its logarithm, got {self.value.min()} "
+                "among them"
+            )
+        return Variable(
+            np.log(self.value), [(self, lambda g: g / self.value)], op="log"
+        )
 
     def tanh(self) -> "Variable":
         """Hyperbolic tangent of each number."""
@@ -195,11 +248,17 @@ class Variable:
 
     def relu(self) -> "Variable":
         """Each number, or zero if it is negative; the derivative at zero is zero."""
-        return Variable(np.maximum(self.value, 0), [(self, lambda g: g * (self.value > 0))], op="relu")
+        return Variable(
+            np.maximum(self.value, 0),
+            [(self, lambda g: g * (self.value > 0))],
+            op="relu",
+        )
 
     def log_softmax(self) -> "Variable":
         """Logarithm of the softmax along the last axis."""
-        shifted = self - self.value.max(-1, keepdims=True)  # a constant: the shift cancels, in the derivative too
+        shifted = self - self.value.max(
+            -1, keepdims=True
+        )  # a constant: the shift cancels, in the derivative too
         return shifted - shifted.exp().sum(-1, keepdims=True).log()
 
 

@@ -1,4 +1,6 @@
-"""Logistic regression: one sigmoid neuron, its loss, its gradients, and gradient descent.
+"""Logistic regression.
+
+One sigmoid neuron, its loss, its gradients, and gradient descent.
 
 Shape legend: m examples (one a row), n features.
 """
@@ -21,17 +23,20 @@ def binary_cross_entropy(
 ) -> Float[np.ndarray, "*shape m"]:
     r"""Loss of each label in nats, from the log-odds; finite for every finite ``z``.
 
-    .. math:: \mathcal{L}(a, y) = -y \log a - (1 - y) \log(1 - a) = \log(1 + e^{z}) - y z, \quad a = \sigma(z)
+    .. math:: \mathcal{L}(a, y) = -y \log a - (1 - y) \log(1 - a) = \log(1 + e^{z}) - y
+        z, \quad a = \sigma(z)
 
     Args:
         z: log-odds, any shape with an axis.
         y: labels, 0 or 1, of the same shape.
 
     Raises:
-        TypeError, ValueError: if ``z`` is no array of finite floats, or ``y`` not as many zeros and ones.
+        TypeError, ValueError: if ``z`` is no array of finite floats, or ``y`` not as
+            many zeros and ones.
 
     Source:
-        Cox (1958), negative log-likelihood; the stable form is torch's ``BCEWithLogitsLoss``.
+        Cox (1958), negative log-likelihood; the stable form is torch's
+        ``BCEWithLogitsLoss``.
 
     Example:
         >>> binary_cross_entropy(np.array([0.0, 1000.0]), np.array([1, 0])).round(3)
@@ -50,19 +55,24 @@ def cost(
     *,
     weight_decay: float = 0.0,
 ) -> float:
-    r"""Cost of the training set: the mean loss, and a penalty on the weights but not on the bias.
+    r"""Cost of the training set.
 
-    .. math:: J(w, b) = \frac{1}{m} \sum_{i=1}^{m} \mathcal{L}(a^{(i)}, y^{(i)}) + \frac{\lambda}{2} \lVert w \rVert^2
+    The mean loss, and a penalty on the weights but not on the bias.
+
+    .. math:: J(w, b) = \frac{1}{m} \sum_{i=1}^{m} \mathcal{L}(a^{(i)}, y^{(i)}) +
+        \frac{\lambda}{2} \lVert w \rVert^2
 
     Args:
         X, y, w, b: examples (one a row), their labels (0 or 1), weights and bias.
         weight_decay: lambda, at least 0.
 
     Raises:
-        TypeError, ValueError: if an argument is of the wrong kind, shape or range, or a label is not 0 or 1.
+        TypeError, ValueError: if an argument is of the wrong kind, shape or range, or a
+            label is not 0 or 1.
 
     Source:
-        Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, section 4.4.
+        Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning,
+        section 4.4.
 
     Example:
         >>> round(cost(np.eye(2), np.array([0, 1]), np.zeros(2), 0.0), 4)
@@ -81,21 +91,26 @@ def gradients(
     *,
     weight_decay: float = 0.0,
 ) -> tuple[Float[np.ndarray, " n"], float]:
-    r"""``dw`` and ``db``: the gradient of :func:`cost` by weights and bias, for all examples at once.
+    r"""``dw`` and ``db``.
+
+    The gradient of :func:`cost` by weights and bias, for all examples at once.
 
     .. math::
 
-        dz = a - y, \qquad dw = \frac{1}{m} X^\top dz + \lambda w, \qquad db = \frac{1}{m} \sum_{i=1}^{m} dz^{(i)}
+        dz = a - y, \qquad dw = \frac{1}{m} X^\top dz + \lambda w, \qquad db =
+        \frac{1}{m} \sum_{i=1}^{m} dz^{(i)}
 
     Args:
         X, y, w, b: examples (one a row), their labels (0 or 1), weights and bias.
         weight_decay: lambda, at least 0.
 
     Raises:
-        TypeError, ValueError: if an argument is of the wrong kind, shape or range, or a label is not 0 or 1.
+        TypeError, ValueError: if an argument is of the wrong kind, shape or range, or a
+            label is not 0 or 1.
 
     Source:
-        Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, equation 4.21.
+        Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning,
+        equation 4.21.
 
     Example:
         >>> gradients(np.eye(2), np.array([0, 1]), np.zeros(2), 0.0)
@@ -114,9 +129,12 @@ class LogisticRegression:
     .. math:: w \leftarrow w - \alpha\, dw, \qquad b \leftarrow b - \alpha\, db
 
     Args:
-        weight_decay: lambda of the penalty; scikit-learn's ``C`` is ``1 / (m * weight_decay)``.
-        lr: learning rate alpha; by default ``1 / L``, where L bounds the curvature of the cost.
-        max_iter, tol: training ends after so many steps, or when no component of the gradient is larger than ``tol``.
+        weight_decay: lambda of the penalty; scikit-learn's ``C`` is
+            ``1 / (m * weight_decay)``.
+        lr: learning rate alpha; by default ``1 / L``, where L bounds the curvature of
+            the cost.
+        max_iter, tol: training ends after so many steps, or when no component of the
+            gradient is larger than ``tol``.
 
     Attributes:
         weight, bias: what was learned, (n,) and a number.
@@ -126,17 +144,24 @@ class LogisticRegression:
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
 
     Source:
-        Cox (1958). Differs from scikit-learn's class: gradient descent instead of L-BFGS, the mean of the losses
-        instead of their sum.
+        Cox (1958). Differs from scikit-learn's class: gradient descent instead of
+        L-BFGS, the mean of the losses instead of their sum.
 
     Example:
         >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 1, 0, 1])
-        >>> LogisticRegression(weight_decay=0.1).fit(X, y).predict(np.array([[-5.0], [5.0]]))
+        >>> LogisticRegression(weight_decay=0.1).fit(X, y).predict(
+        ...     np.array([[-5.0], [5.0]])
+        ... )
         array([0, 1])
     """
 
     def __init__(
-        self, *, weight_decay: float = 0.0, lr: float | None = None, max_iter: int = 10_000, tol: float = 1e-6
+        self,
+        *,
+        weight_decay: float = 0.0,
+        lr: float | None = None,
+        max_iter: int = 10_000,
+        tol: float = 1e-6,
     ) -> None:
         self.weight_decay = _check.real("weight_decay", weight_decay, "[0, inf)")
         self.lr = None if lr is None else _check.real("lr", lr, "(0, inf)")
@@ -146,7 +171,9 @@ class LogisticRegression:
         self.bias = 0.0
         self.costs: list[float] = []
 
-    def fit(self, X: Float[np.ndarray, "m n"], y: Num[np.ndarray, " m"]) -> "LogisticRegression":
+    def fit(
+        self, X: Float[np.ndarray, "m n"], y: Num[np.ndarray, " m"]
+    ) -> "LogisticRegression":
         """Train from zero weights: the cost is convex, so the start does not matter."""
         _check.array("X", X, "m n")
         y = _check.binary_labels("y", y, len(X))
@@ -166,44 +193,63 @@ class LogisticRegression:
         """Probability of class 1 for each row."""
         if self.weight is None:
             raise RuntimeError("predict needs a trained model: call fit first")
-        return sigmoid(_check.array("X", X, "m n", n=len(self.weight)) @ self.weight + self.bias)
+        return sigmoid(
+            _check.array("X", X, "m n", n=len(self.weight)) @ self.weight + self.bias
+        )
 
     def predict(self, X: Float[np.ndarray, "m n"]) -> Num[np.ndarray, " m"]:
         """The more probable class of each row, 0 or 1."""
         return (self.predict_proba(X) >= 0.5).astype(int)
 
 
-def _scores(X: np.ndarray, y: np.ndarray, w: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
+def _scores(
+    X: np.ndarray, y: np.ndarray, w: np.ndarray, b: float
+) -> tuple[np.ndarray, np.ndarray]:
     _check.array("X", X, "m n", finite=False)
     _check.array("w", w, "n", n=X.shape[1])
     y, z = _check.binary_labels("y", y, len(X)), X @ w + _check.real("b", b)
-    if not np.isfinite(z).all():  # a NaN in X always arrives here, and z has m values, X has m n
-        raise ValueError("X must be finite and small enough for X @ w + b not to overflow, got values that are not")
+    if not np.isfinite(
+        z
+    ).all():  # a NaN in X always arrives here, and z has m values, X has m n
+        raise ValueError(
+            "X must be finite and small enough for X @ w + b not to overflow, got "
+            "values that are not"
+        )
     return z, y
 
 
 def _curvature_bound(X: np.ndarray, weight_decay: float) -> float:
-    """Largest eigenvalue that the Hessian of the cost can have: sigma' is at most 1/4."""
+    """Largest eigenvalue that the Hessian of the cost can have.
+
+    Sigma' is at most 1/4.
+    """
     A = with_bias(X)
-    gram = A.T @ A if A.shape[0] > A.shape[1] else A @ A.T  # the same largest eigenvalue, faster than an SVD
+    gram = (
+        A.T @ A if A.shape[0] > A.shape[1] else A @ A.T
+    )  # the same largest eigenvalue, faster than an SVD
     return float(np.linalg.eigvalsh(gram)[-1] / (4 * len(X)) + weight_decay)
 
 
 class Node:
-    r"""A number in a computation graph, which knows what it was computed from and how it depends on it.
+    r"""A number in a computation graph.
 
-    .. math:: \frac{\partial J}{\partial s} = \sum_{t\,:\,s \to t} \frac{\partial J}{\partial t}\,
-              \frac{\partial t}{\partial s}
+    It knows what it was computed from and how it depends on it.
+
+    .. math:: \frac{\partial J}{\partial s} = \sum_{t\,:\,s \to t} \frac{\partial
+              J}{\partial t}\, \frac{\partial t}{\partial s}
 
     Args:
         value: the number.
-        parents: pairs of a node that this one was computed from and the derivative of this one by it.
+        parents: pairs of a node that this one was computed from and the derivative of
+            this one by it.
 
     Attributes:
-        value, grad: the number, and after :meth:`backward` of a node J the derivative of J by this one.
+        value, grad: the number, and after :meth:`backward` of a node J the derivative
+            of J by this one.
 
     Raises:
-        TypeError, ValueError: if ``value``, or what a node is combined with, is not a finite number.
+        TypeError, ValueError: if ``value``, or what a node is combined with, is not a
+            finite number.
 
     Source:
         Linnainmaa (1970); Griewank & Walther (2008), Evaluating Derivatives, chapter 3.
@@ -216,7 +262,9 @@ class Node:
         (33.0, 3.0, 6.0, 9.0)
     """
 
-    def __init__(self, value: float, parents: "Sequence[tuple[Node, float]]" = ()) -> None:
+    def __init__(
+        self, value: float, parents: "Sequence[tuple[Node, float]]" = ()
+    ) -> None:
         self.value = _check.real("value", value)
         self.parents = tuple(parents)
         self.grad = 0.0
@@ -227,7 +275,9 @@ class Node:
 
     def __mul__(self, other: "Node | float") -> "Node":
         other = _node(other)
-        return Node(self.value * other.value, [(self, other.value), (other, self.value)])
+        return Node(
+            self.value * other.value, [(self, other.value), (other, self.value)]
+        )
 
     def __neg__(self) -> "Node":
         return self * -1.0
@@ -249,11 +299,16 @@ class Node:
     def log(self) -> "Node":
         """Natural logarithm of this node."""
         if self.value <= 0:
-            raise ValueError(f"value must be positive for its logarithm, got {self.value}")
+            raise ValueError(
+                f"value must be positive for its logarithm, got {self.value}"
+            )
         return Node(float(np.log(self.value)), [(self, 1 / self.value)])
 
     def backward(self) -> None:
-        """Compute the derivative of this node by each node that it depends on, into their ``grad``."""
+        """Compute the derivative of this node by each node it depends on.
+
+        It is added to their ``grad``.
+        """
         order = ancestors_last(self)
         for node in order:
             node.grad = 0.0
@@ -264,7 +319,10 @@ class Node:
 
 
 def ancestors_last(node: Any) -> list[Any]:
-    """Each node of a graph before those it was computed from; iterative, so that a long graph is no problem."""
+    """Each node of a graph before those it was computed from.
+
+    Iterative, so that a long graph is no problem.
+    """
     order: list[Any] = []
     seen: set[int] = set()
     stack: list[tuple[Any, bool]] = [(node, False)]

@@ -9,17 +9,25 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from dlref import _check
-from dlref._files import package
+from dlref.data._packages import package
 
-__all__ = ["boolean_inputs", "mp_neuron", "separating_hyperplane", "threshold_functions"]
+__all__ = [
+    "boolean_inputs",
+    "mp_neuron",
+    "separating_hyperplane",
+    "threshold_functions",
+]
 
 
 def mp_neuron(
     x: Shaped[np.ndarray, "*batch n"], theta: int, *, inhibitory: Collection[int] = ()
 ) -> Int[np.ndarray, "*batch"]:
-    r"""Output of one unit: it fires when enough inputs are on, unless an inhibitory one is.
+    r"""Output of one unit.
 
-    .. math:: g(x) = \sum_{i \notin I} x_i, \qquad y = [\, g(x) \ge \theta \,] \prod_{i \in I} (1 - x_i)
+    It fires when enough inputs are on, unless an inhibitory one is.
+
+    .. math:: g(x) = \sum_{i \notin I} x_i, \qquad y = [\, g(x) \ge \theta \,] \prod_{i
+        \in I} (1 - x_i)
 
     Args:
         x: inputs, 0 or 1.
@@ -27,17 +35,27 @@ def mp_neuron(
         inhibitory: which inputs forbid it to fire, by position.
 
     Raises:
-        TypeError, ValueError: if ``x`` holds anything but 0 and 1, or ``theta`` or a position is no integer in range.
+        TypeError, ValueError: if ``x`` holds anything but 0 and 1, or ``theta`` or a
+            position is no integer in range.
 
     Source:
-        McCulloch & Pitts (1943), "A logical calculus of the ideas immanent in nervous activity", section 2.
+        McCulloch & Pitts (1943), "A logical calculus of the ideas immanent in nervous
+        activity", section 2.
 
     Example:
         >>> mp_neuron(boolean_inputs(2), 2)
         array([0, 0, 0, 1])
     """
-    if not isinstance(x, np.ndarray) or x.ndim < 1 or x.shape[-1] == 0 or x.dtype.kind not in "biuf":
-        raise TypeError(f"x must be a NumPy array of shape (..., n) of zeros and ones, got {_check.describe(x)}")
+    if (
+        not isinstance(x, np.ndarray)
+        or x.ndim < 1
+        or x.shape[-1] == 0
+        or x.dtype.kind not in "biuf"
+    ):
+        raise TypeError(
+            "x must be a NumPy array of shape (..., n) of zeros and ones, got "
+            f"{_check.describe(x)}"
+        )
     wrong = x[(x != 0) & (x != 1)]
     if wrong.size:
         raise ValueError(f"x must hold only 0 and 1, got {wrong[0]} among them")
@@ -50,7 +68,9 @@ def mp_neuron(
 
 
 def boolean_inputs(n: int) -> Int[np.ndarray, "rows n"]:
-    """All inputs of ``n`` bits, one a row, counting upwards; the last bit changes fastest.
+    """All inputs of ``n`` bits, one a row, counting upwards.
+
+    The last bit changes fastest.
 
     Args:
         n: number of bits, 1 to 20.
@@ -72,26 +92,31 @@ def boolean_inputs(n: int) -> Int[np.ndarray, "rows n"]:
 def separating_hyperplane(
     X: Shaped[np.ndarray, "m n"], y: Shaped[np.ndarray, " m"]
 ) -> tuple[Float[np.ndarray, " n"], float] | None:
-    r"""Weights and bias of a hyperplane with label 1 on its positive side, or ``None`` if there is none.
+    r"""Weights and bias of a hyperplane between two classes, ``None`` if there is none.
 
-    A linear program decides: any hyperplane that separates can be scaled until every point is at least 1 away from
-    zero, so
+    Label 1 lies on its positive side.
 
-    .. math:: \min \lVert w \rVert_1 \quad \text{such that} \quad s_i (w^\top x_i + b) \ge 1,
-              \qquad s_i = 2 y_i - 1
+    A linear program decides: any hyperplane that separates can be scaled until every
+    point is at least 1 away from zero, so
 
-    has a solution exactly if the classes are linearly separable. The norm serves to make the weights small.
+    .. math:: \min \lVert w \rVert_1 \quad \text{such that} \quad s_i (w^\top x_i + b)
+              \ge 1, \qquad s_i = 2 y_i - 1
+
+    has a solution exactly if the classes are linearly separable. The norm serves to
+    make the weights small.
 
     Args:
         X: points, one a row.
         y: labels, 0 or 1.
 
     Raises:
-        TypeError, ValueError: if ``X`` is no array of finite numbers, or ``y`` not as many zeros and ones.
+        TypeError, ValueError: if ``X`` is no array of finite numbers, or ``y`` not as
+            many zeros and ones.
         ImportError: if SciPy is not installed.
 
     Source:
-        Mangasarian (1965), "Linear and nonlinear separation of patterns by linear programming".
+        Mangasarian (1965), "Linear and nonlinear separation of patterns by linear
+        programming".
 
     Example:
         >>> w, b = separating_hyperplane(boolean_inputs(2), np.array([0, 0, 0, 1]))
@@ -103,9 +128,14 @@ def separating_hyperplane(
     X = _check.numbers_array("X", X, "m n")
     s = 2 * _check.binary_labels("y", y, len(X)) - 1
     n = X.shape[1]
-    sides = s[:, None] * np.column_stack([X, -X, np.ones(len(X))])  # w is u - v with u, v >= 0
+    sides = s[:, None] * np.column_stack(
+        [X, -X, np.ones(len(X))]
+    )  # w is u - v with u, v >= 0
     solution = package("scipy.optimize").linprog(
-        np.append(np.ones(2 * n), 0), A_ub=-sides, b_ub=-np.ones(len(X)), bounds=[(0, None)] * 2 * n + [(None, None)]
+        np.append(np.ones(2 * n), 0),
+        A_ub=-sides,
+        b_ub=-np.ones(len(X)),
+        bounds=[(0, None)] * 2 * n + [(None, None)],
     )
     if solution.status == 2:  # infeasible
         return None
@@ -115,10 +145,13 @@ def separating_hyperplane(
 
 
 def threshold_functions(n: int) -> Int[np.ndarray, "functions rows"]:
-    r"""Truth tables of all linearly separable Boolean functions, one a row, in the order of :func:`boolean_inputs`.
+    r"""Truth tables of all linearly separable Boolean functions.
 
-    Exhaustive over all :math:`2^{2^n}` functions: exchanging inputs, negating an input and negating the output keep a
-    function separable, so one linear program for each class of functions that these steps connect decides for all.
+    One a row, its columns in the order of :func:`boolean_inputs`.
+
+    Exhaustive over all :math:`2^{2^n}` functions: exchanging inputs, negating an input
+    and negating the output keep a function separable, so one linear program for each
+    class of functions that these steps connect decides for all.
 
     Args:
         n: number of inputs, 1 to 4 (for 5 there are four thousand million functions).
@@ -128,7 +161,8 @@ def threshold_functions(n: int) -> Int[np.ndarray, "functions rows"]:
         ImportError: if SciPy is not installed.
 
     Source:
-        Winder (1961), "Single stage threshold logic"; Muroga (1971), Threshold Logic and its Applications.
+        Winder (1961), "Single stage threshold logic"; Muroga (1971), Threshold Logic
+        and its Applications.
 
     Example:
         >>> [len(threshold_functions(n)) for n in (1, 2, 3)]
@@ -145,9 +179,14 @@ def threshold_functions(n: int) -> Int[np.ndarray, "functions rows"]:
         swapped[:, [j, j + 1]] = X[:, [j + 1, j]]
         flips.append(swapped @ (1 << np.arange(n)[::-1]))
     targets = [tables[:, rows] @ place for rows in flips] + [(1 - tables) @ place]
-    edges = np.ones(len(codes) * len(targets)), (np.tile(codes, len(targets)), np.concatenate(targets))
+    edges = (
+        np.ones(len(codes) * len(targets)),
+        (np.tile(codes, len(targets)), np.concatenate(targets)),
+    )
     graph = package("scipy.sparse").coo_array(edges)
     _, classes = package("scipy.sparse.csgraph").connected_components(graph)
     _, first = np.unique(classes, return_index=True)
-    separable = np.array([separating_hyperplane(X, tables[code]) is not None for code in first])
+    separable = np.array(
+        [separating_hyperplane(X, tables[code]) is not None for code in first]
+    )
     return tables[separable[classes]]

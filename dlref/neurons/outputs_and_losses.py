@@ -1,4 +1,6 @@
-"""Outputs of a network and their losses: softmax and cross-entropy, sigmoids, plain numbers; and what entropy is.
+"""Outputs of a network and their losses.
+
+Softmax and cross-entropy, sigmoids, plain numbers; and what entropy is.
 
 Shape legend: m examples (one a row), K outputs or classes.
 """
@@ -40,43 +42,59 @@ def log_softmax(z: Float[np.ndarray, "*batch K"]) -> Float[np.ndarray, "*batch K
         TypeError, ValueError: if ``z`` is no array of finite floats, or empty.
 
     Source:
-        Blanchard, Higham & Higham (2021), "Accurately computing the log-sum-exp and softmax functions".
+        Blanchard, Higham & Higham (2021), "Accurately computing the log-sum-exp and
+        softmax functions".
 
     Example:
         >>> log_softmax(np.array([1e4, 0.0]))
         array([     0., -10000.])
     """
     _check.array("z", z, "... K")
-    shifted = z - z.max(-1, keepdims=True)  # the largest exponential is 1: none overflows, and the sum is at least 1
+    shifted = z - z.max(
+        -1, keepdims=True
+    )  # the largest exponential is 1: none overflows, and the sum is at least 1
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
-def softmax(z: Float[np.ndarray, "*batch K"], *, temperature: float = 1.0) -> Float[np.ndarray, "*batch K"]:
+def softmax(
+    z: Float[np.ndarray, "*batch K"], *, temperature: float = 1.0
+) -> Float[np.ndarray, "*batch K"]:
     r"""Probabilities of exclusive classes from their scores.
 
     .. math:: p_k = \frac{e^{z_k / T}}{\sum_j e^{z_j / T}}
 
     Args:
         z: scores (logits); the last axis holds the classes.
-        temperature: T, above 0; a low one favours the largest score, a high one levels all.
+        temperature: T, above 0; a low one favours the largest score, a high one levels
+            all.
 
     Raises:
-        TypeError, ValueError: if ``z`` is no array of finite floats, or ``temperature`` is not positive.
+        TypeError, ValueError: if ``z`` is no array of finite floats, or ``temperature``
+            is not positive.
 
     Source:
-        Bridle (1990), "Probabilistic interpretation of feedforward classification network outputs".
+        Bridle (1990), "Probabilistic interpretation of feedforward classification
+        network outputs".
 
     Example:
         >>> softmax(np.array([2.0, 1.0, 0.1])).round(3)
         array([0.659, 0.242, 0.099])
     """
-    return np.exp(log_softmax(_check.array("z", z, "... K") / _check.real("temperature", temperature, "(0, inf)")))
+    return np.exp(
+        log_softmax(
+            _check.array("z", z, "... K")
+            / _check.real("temperature", temperature, "(0, inf)")
+        )
+    )
 
 
-def softmax_jacobian(p: Float[np.ndarray, "*batch K"]) -> Float[np.ndarray, "*batch K K"]:
+def softmax_jacobian(
+    p: Float[np.ndarray, "*batch K"],
+) -> Float[np.ndarray, "*batch K K"]:
     r"""Derivative of each probability by each score.
 
-    .. math:: \frac{\partial p_i}{\partial z_j} = p_i (\delta_{ij} - p_j), \qquad J = \operatorname{diag}(p) - p p^\top
+    .. math:: \frac{\partial p_i}{\partial z_j} = p_i (\delta_{ij} - p_j), \qquad J =
+        \operatorname{diag}(p) - p p^\top
 
     Args:
         p: what :func:`softmax` returned, at temperature 1.
@@ -96,7 +114,9 @@ def softmax_jacobian(p: Float[np.ndarray, "*batch K"]) -> Float[np.ndarray, "*ba
     return p[..., :, None] * (np.eye(p.shape[-1]) - p[..., None, :])
 
 
-def one_hot(y: Integer[np.ndarray, "*batch"], num_classes: int) -> Float[np.ndarray, "*batch K"]:
+def one_hot(
+    y: Integer[np.ndarray, "*batch"], num_classes: int
+) -> Float[np.ndarray, "*batch K"]:
     """A row with a single 1, in the column of the class.
 
     Args:
@@ -116,18 +136,26 @@ def one_hot(y: Integer[np.ndarray, "*batch"], num_classes: int) -> Float[np.ndar
     """
     num_classes = _check.integer("num_classes", num_classes, 1)
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu" or y.size == 0:
-        raise TypeError(f"y must be a NumPy array of whole numbers, got {_check.describe(y)}")
+        raise TypeError(
+            f"y must be a NumPy array of whole numbers, got {_check.describe(y)}"
+        )
     if y.min() < 0 or y.max() >= num_classes:
         wrong = y.min() if y.min() < 0 else y.max()
-        raise ValueError(f"y must hold classes 0 to {num_classes - 1}, got {wrong} among them")
+        raise ValueError(
+            f"y must hold classes 0 to {num_classes - 1}, got {wrong} among them"
+        )
     return np.eye(num_classes)[y]
 
 
-def cross_entropy(z: Float[np.ndarray, "*batch K"], y: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "*batch"]:
-    r"""Loss of each example in nats, from the scores of exclusive classes; finite for every finite ``z``.
+def cross_entropy(
+    z: Float[np.ndarray, "*batch K"], y: Shaped[np.ndarray, "..."]
+) -> Float[np.ndarray, "*batch"]:
+    r"""Loss of each example in nats, from the scores of exclusive classes.
 
-    .. math:: \mathcal{L}(z, y) = -\sum_k y_k \log p_k = \log \sum_j e^{z_j} - \sum_k y_k z_k,
-              \qquad p = \operatorname{softmax}(z)
+    Finite for every finite ``z``.
+
+    .. math:: \mathcal{L}(z, y) = -\sum_k y_k \log p_k = \log \sum_j e^{z_j} - \sum_k
+              y_k z_k, \qquad p = \operatorname{softmax}(z)
 
     The derivative by the scores is :math:`p - y`.
 
@@ -136,19 +164,26 @@ def cross_entropy(z: Float[np.ndarray, "*batch K"], y: Shaped[np.ndarray, "..."]
         y: the class of each example, or a row of probabilities for each.
 
     Raises:
-        TypeError, ValueError: if ``z`` is no array of finite floats, or ``y`` neither classes nor probabilities.
+        TypeError, ValueError: if ``z`` is no array of finite floats, or ``y`` neither
+            classes nor probabilities.
 
     Source:
-        Bridle (1990). Differs from torch's function of this name: no mean over the batch is taken.
+        Bridle (1990). Differs from torch's function of this name: no mean over the
+        batch is taken.
 
     Example:
-        >>> cross_entropy(np.array([[2.0, 1.0, 0.1], [0.0, 1e4, 0.0]]), np.array([0, 2])).round(3)
+        >>> cross_entropy(
+        ...     np.array([[2.0, 1.0, 0.1], [0.0, 1e4, 0.0]]), np.array([0, 2])
+        ... ).round(3)
         array([4.17e-01, 1.00e+04])
     """
     logs = log_softmax(z)
     if isinstance(y, np.ndarray) and y.dtype.kind in "iu":
         if y.shape != z.shape[:-1]:
-            raise ValueError(f"y must have a class for each row of z, {z.shape[:-1]}, got {_check.describe(y)}")
+            raise ValueError(
+                f"y must have a class for each row of z, {z.shape[:-1]}, got "
+                f"{_check.describe(y)}"
+            )
         y = one_hot(y, z.shape[-1])
     y = _distribution("y", y, z.shape)
     return np.asarray((y * -logs).sum(-1), dtype=z.dtype)
@@ -168,7 +203,8 @@ def half_squared_error(
         y: what they should be.
 
     Raises:
-        TypeError, ValueError: if an argument is no array of finite numbers, or the shapes differ.
+        TypeError, ValueError: if an argument is no array of finite numbers, or the
+            shapes differ.
 
     Source:
         Legendre (1805), the method of least squares.
@@ -180,12 +216,16 @@ def half_squared_error(
     _check.array("z", z, "... K")
     y = _check.numbers_array("y", y, "... K")
     if y.shape != z.shape:
-        raise ValueError(f"y must have the shape of z, {z.shape}, got {_check.describe(y)}")
+        raise ValueError(
+            f"y must have the shape of z, {z.shape}, got {_check.describe(y)}"
+        )
     return np.asarray(((z - y) ** 2).sum(-1) / 2)
 
 
 class Output(NamedTuple):
-    """What the last layer of a network does, and its loss; for each of them the loss's derivative is output - target.
+    """What the last layer of a network does, and its loss.
+
+    For each of them the loss's derivative is output - target.
 
     Attributes:
         activation: from scores (m, K) to outputs (m, K).
@@ -199,7 +239,10 @@ class Output(NamedTuple):
 
     Example:
         >>> z, y = np.array([[2.0, -1.0]]), np.array([[1.0, 0.0]])
-        >>> OUTPUTS["labels"].activation(z).round(2), OUTPUTS["labels"].loss(z, y).round(2)
+        >>> (
+        ...     OUTPUTS["labels"].activation(z).round(2),
+        ...     OUTPUTS["labels"].loss(z, y).round(2),
+        ... )
         (array([[0.88, 0.27]]), array([0.44]))
     """
 
@@ -212,7 +255,10 @@ OUTPUTS = {
     "labels": Output(sigmoid, lambda z, y: binary_cross_entropy(z, y).sum(-1)),
     "classes": Output(softmax, cross_entropy),
 }
-"""Numbers; labels of which any number may hold, a single one included; classes of which exactly one holds.
+"""What the targets may be.
+
+Numbers; labels of which any number may hold, a single one included; classes of which
+exactly one holds.
 
 :meta hide-value:
 """
@@ -242,7 +288,9 @@ def entropy(p: Float[np.ndarray, "*batch K"]) -> Float[np.ndarray, "*batch"]:
 def distribution_cross_entropy(
     p: Float[np.ndarray, "*batch K"], q: Float[np.ndarray, "*batch K"]
 ) -> Float[np.ndarray, "*batch"]:
-    r"""Mean information of draws from ``p`` for one who believes ``q``, in nats; infinite if the impossible happens.
+    r"""Mean information of draws from ``p`` for one who believes ``q``, in nats.
+
+    Infinite if the impossible happens.
 
     .. math:: H(p, q) = -\sum_k p_k \log q_k
 
@@ -257,17 +305,26 @@ def distribution_cross_entropy(
         Shannon (1948); Kerridge (1961), "Inaccuracy and inference".
 
     Example:
-        >>> float(distribution_cross_entropy(np.array([1.0, 0.0]), np.array([0.25, 0.75])) / np.log(2))
+        >>> float(
+        ...     distribution_cross_entropy(np.array([1.0, 0.0]), np.array([0.25, 0.75]))
+        ...     / np.log(2)
+        ... )
         2.0
     """
     p, q = _distribution("p", p), _distribution("q", q, np.shape(p))
     with np.errstate(divide="ignore"):
         surprise = -np.log(q)
-    return np.asarray(np.multiply(p, surprise, out=np.zeros_like(p), where=p > 0).sum(-1))  # 0 log 0 is 0
+    return np.asarray(
+        np.multiply(p, surprise, out=np.zeros_like(p), where=p > 0).sum(-1)
+    )  # 0 log 0 is 0
 
 
-def kl_divergence(p: Float[np.ndarray, "*batch K"], q: Float[np.ndarray, "*batch K"]) -> Float[np.ndarray, "*batch"]:
-    r"""What believing ``q`` costs when draws come from ``p``, in nats; zero for q = p and positive otherwise.
+def kl_divergence(
+    p: Float[np.ndarray, "*batch K"], q: Float[np.ndarray, "*batch K"]
+) -> Float[np.ndarray, "*batch"]:
+    r"""What believing ``q`` costs when draws come from ``p``, in nats.
+
+    Zero for q = p and positive otherwise.
 
     .. math:: D(p \,\|\, q) = H(p, q) - H(p) = \sum_k p_k \log \frac{p_k}{q_k}
 
@@ -284,17 +341,24 @@ def kl_divergence(p: Float[np.ndarray, "*batch K"], q: Float[np.ndarray, "*batch
         >>> float(kl_divergence(np.array([0.5, 0.5]), np.array([0.5, 0.5])))
         0.0
     """
-    return np.asarray(np.maximum(distribution_cross_entropy(p, q) - entropy(p), 0.0))  # rounding may leave -1e-17
+    return np.asarray(
+        np.maximum(distribution_cross_entropy(p, q) - entropy(p), 0.0)
+    )  # rounding may leave -1e-17
 
 
-def _distribution(name: str, value: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
+def _distribution(
+    name: str, value: np.ndarray, shape: tuple[int, ...] | None = None
+) -> np.ndarray:
     _check.array(name, value, "... K")
     if shape is not None and value.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {_check.describe(value)}")
+        raise ValueError(
+            f"{name} must have shape {shape}, got {_check.describe(value)}"
+        )
     sums = value.sum(-1)
     if (value < 0).any() or np.abs(sums - 1).max() > 1e-5:
         raise ValueError(
             f"{name} must hold probabilities that sum to 1 along the last axis, "
-            f"got values from {value.min():g} and sums from {sums.min():g} to {sums.max():g}"
+            f"got values from {value.min():g} and sums from {sums.min():g} to "
+            f"{sums.max():g}"
         )
     return value

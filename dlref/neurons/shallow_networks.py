@@ -1,6 +1,9 @@
-"""A layer of neurons: forward, backward, the activations and their derivatives, and where the weights begin.
+"""A layer of neurons.
 
-Shape legend: m examples (one a row), N units of a layer, K units of the layer before it.
+Forward, backward, the activations and their derivatives, and where the weights begin.
+
+Shape legend: m examples (one a row), N units of a layer, K units of the layer before
+it.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,15 +16,24 @@ from jaxtyping import Float
 from dlref import _check
 from dlref.neurons.sigmoid_neuron import sigmoid
 
-__all__ = ["ACTIVATIONS", "Activation", "dense", "dense_gradients", "initial_parameters"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "dense",
+    "dense_gradients",
+    "initial_parameters",
+]
 
 Parameters = list[tuple[np.ndarray, np.ndarray]]
 
 
 class Activation(NamedTuple):
-    r"""A function applied to each score, and its derivative, written with the function's own value.
+    r"""A function applied to each score, and its derivative.
 
-    .. math:: \sigma' = a (1 - a), \qquad \tanh' = 1 - a^2, \qquad \operatorname{relu}' = [\, a > 0 \,]
+    The derivative is written with the function's own value.
+
+    .. math:: \sigma' = a (1 - a), \qquad \tanh' = 1 - a^2, \qquad \operatorname{relu}'
+        = [\, a > 0 \,]
 
     ReLU has no derivative at 0; as in the frameworks it is taken to be 0 there.
 
@@ -33,11 +45,15 @@ class Activation(NamedTuple):
         function, derivative: the attributes.
 
     Source:
-        LeCun, Bottou, Orr & Müller (1998), "Efficient BackProp"; Glorot, Bordes & Bengio (2011) for ReLU.
+        LeCun, Bottou, Orr & Müller (1998), "Efficient BackProp"; Glorot, Bordes &
+        Bengio (2011) for ReLU.
 
     Example:
         >>> relu = ACTIVATIONS["relu"]
-        >>> relu.function(np.array([-1.0, 0.0, 2.0])), relu.derivative(np.array([0.0, 0.0, 2.0]))
+        >>> (
+        ...     relu.function(np.array([-1.0, 0.0, 2.0])),
+        ...     relu.derivative(np.array([0.0, 0.0, 2.0])),
+        ... )
         (array([0., 0., 2.]), array([0., 0., 1.]))
     """
 
@@ -61,7 +77,8 @@ def dense(
 ) -> Float[np.ndarray, "m N"]:
     r"""Scores of a layer, for all examples at once.
 
-    .. math:: Z = A W^\top + b, \qquad z^{[l]}_{ij} = \sum_k W^{[l]}_{jk}\, a^{[l-1]}_{ik} + b^{[l]}_j
+    .. math:: Z = A W^\top + b, \qquad z^{[l]}_{ij} = \sum_k W^{[l]}_{jk}\,
+        a^{[l-1]}_{ik} + b^{[l]}_j
 
     Args:
         A: activations of the layer before, one example a row.
@@ -69,13 +86,18 @@ def dense(
         b: biases.
 
     Raises:
-        TypeError, ValueError: if an argument is no array of floats, or the shapes do not fit.
+        TypeError, ValueError: if an argument is no array of floats, or the shapes do
+            not fit.
 
     Source:
         Rumelhart, Hinton & Williams (1986), Nature 323, equation 1.
 
     Example:
-        >>> dense(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0], [1.0, 0.0]]), np.zeros(3))
+        >>> dense(
+        ...     np.array([[1.0, 2.0]]),
+        ...     np.array([[3.0, 4.0], [0.0, 1.0], [1.0, 0.0]]),
+        ...     np.zeros(3),
+        ... )
         array([[11.,  2.,  1.]])
     """
     _check.array("A", A, "m K", finite=False)
@@ -85,9 +107,13 @@ def dense(
 
 
 def dense_gradients(
-    dZ: Float[np.ndarray, "m N"], A: Float[np.ndarray, "m K"], W: Float[np.ndarray, "N K"]
+    dZ: Float[np.ndarray, "m N"],
+    A: Float[np.ndarray, "m K"],
+    W: Float[np.ndarray, "N K"],
 ) -> tuple[Float[np.ndarray, "m K"], Float[np.ndarray, "N K"], Float[np.ndarray, " N"]]:
-    r"""From the derivative of the cost by a layer's scores to those by its inputs, weights and biases.
+    r"""From the derivative by a layer's scores to those by what it computed from.
+
+    By its inputs, weights and biases.
 
     .. math:: dA = dZ\, W, \qquad dW = dZ^\top A, \qquad db = \sum_{i=1}^{m} dZ_{i}
 
@@ -100,13 +126,18 @@ def dense_gradients(
         dA, dW, db.
 
     Raises:
-        TypeError, ValueError: if an argument is no array of floats, or the shapes do not fit.
+        TypeError, ValueError: if an argument is no array of floats, or the shapes do
+            not fit.
 
     Source:
         Rumelhart, Hinton & Williams (1986), Nature 323, equations 6 and 7.
 
     Example:
-        >>> dense_gradients(np.array([[1.0], [2.0]]), np.array([[5.0, 6.0], [7.0, 8.0]]), np.array([[3.0, 4.0]]))
+        >>> dense_gradients(
+        ...     np.array([[1.0], [2.0]]),
+        ...     np.array([[5.0, 6.0], [7.0, 8.0]]),
+        ...     np.array([[3.0, 4.0]]),
+        ... )
         (array([[3., 4.], [6., 8.]]), array([[19., 22.]]), array([3.]))
     """
     _check.array("dZ", dZ, "m N", finite=False)
@@ -115,10 +146,15 @@ def dense_gradients(
     return dZ @ W, dZ.T @ A, dZ.sum(0)
 
 
-def initial_parameters(sizes: Sequence[int], *, seed: int, scale: float = 1.0, dtype: type = np.float64) -> Parameters:
-    r"""Weights and biases of each layer: normal with a spread that keeps the size of the scores, and zero.
+def initial_parameters(
+    sizes: Sequence[int], *, seed: int, scale: float = 1.0, dtype: type = np.float64
+) -> Parameters:
+    r"""Weights and biases of each layer.
 
-    .. math:: W^{[l]} \sim \mathcal{N}\!\left(0, \; \frac{s^2}{n^{[l-1]}}\right), \qquad b^{[l]} = 0
+    Normal with a spread that keeps the size of the scores, and zero.
+
+    .. math:: W^{[l]} \sim \mathcal{N}\!\left(0, \; \frac{s^2}{n^{[l-1]}}\right), \qquad
+        b^{[l]} = 0
 
     Args:
         sizes: units of the input, of each hidden layer and of the output.
@@ -130,7 +166,8 @@ def initial_parameters(sizes: Sequence[int], *, seed: int, scale: float = 1.0, d
         for each layer W of shape (sizes[l], sizes[l-1]) and b of shape (sizes[l],).
 
     Raises:
-        TypeError, ValueError: if there are fewer than two sizes, or an argument is out of range.
+        TypeError, ValueError: if there are fewer than two sizes, or an argument is out
+            of range.
 
     Source:
         LeCun, Bottou, Orr & Müller (1998), "Efficient BackProp", section 4.6.
@@ -140,11 +177,16 @@ def initial_parameters(sizes: Sequence[int], *, seed: int, scale: float = 1.0, d
         [((30, 784), (30,)), ((10, 30), (10,))]
     """
     if isinstance(sizes, str) or not isinstance(sizes, Sequence) or len(sizes) < 2:
-        raise TypeError(f"sizes must be at least two whole numbers, got {_check.describe(sizes)}")
+        raise TypeError(
+            f"sizes must be at least two whole numbers, got {_check.describe(sizes)}"
+        )
     sizes = [_check.integer("sizes", n, 1) for n in sizes]
     scale = _check.real("scale", scale, "[0, inf)")
     rng = np.random.default_rng(_check.integer("seed", seed, 0))
     return [
-        ((scale / np.sqrt(k) * rng.standard_normal((n, k))).astype(dtype), np.zeros(n, dtype))
+        (
+            (scale / np.sqrt(k) * rng.standard_normal((n, k))).astype(dtype),
+            np.zeros(n, dtype),
+        )
         for k, n in pairwise(sizes)
     ]

@@ -1,4 +1,6 @@
-"""The sigmoid neuron: a threshold unit made smooth, its squared error, and gradient descent.
+"""The sigmoid neuron.
+
+A threshold unit made smooth, its squared error, and gradient descent.
 
 Shape legend: m examples (one a row), n features, D parameters.
 """
@@ -14,7 +16,9 @@ __all__ = ["gradient_descent", "sigmoid", "squared_error", "squared_error_gradie
 
 
 def sigmoid(z: Float[np.ndarray, "*shape m"]) -> Float[np.ndarray, "*shape m"]:
-    r"""Logistic function: the probability, from the log-odds; without overflow for any finite ``z``.
+    r"""Logistic function: the probability, from the log-odds.
+
+    Without overflow for any finite ``z``.
 
     .. math:: \sigma(z) = \frac{1}{1 + e^{-z}} = \frac{e^{z}}{1 + e^{z}}
 
@@ -25,7 +29,8 @@ def sigmoid(z: Float[np.ndarray, "*shape m"]) -> Float[np.ndarray, "*shape m"]:
         TypeError, ValueError: if ``z`` is no array of finite floats, or empty.
 
     Source:
-        Verhulst (1845), "Recherches mathématiques sur la loi d'accroissement de la population".
+        Verhulst (1845), "Recherches mathématiques sur la loi d'accroissement de la
+        population".
 
     Example:
         >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
@@ -42,9 +47,12 @@ def squared_error(
     w: Float[np.ndarray, "*grid n"],
     b: Float[np.ndarray, "*grid"] | float,
 ) -> Float[np.ndarray, "*grid"]:
-    r"""Mean squared error of sigmoid neurons, for one of them or for a grid of weights and biases.
+    r"""Mean squared error of sigmoid neurons.
 
-    .. math:: E(w, b) = \frac{1}{m} \sum_{i=1}^{m} \bigl(\sigma(w^\top x^{(i)} + b) - y^{(i)}\bigr)^2
+    For one of them or for a grid of weights and biases.
+
+    .. math:: E(w, b) = \frac{1}{m} \sum_{i=1}^{m} \bigl(\sigma(w^\top x^{(i)} + b) -
+        y^{(i)}\bigr)^2
 
     Args:
         X: examples, one a row.
@@ -53,13 +61,16 @@ def squared_error(
         b: biases, a number or an array with the leading axes of ``w``.
 
     Raises:
-        TypeError, ValueError: if an argument is of the wrong kind or shape, or not finite.
+        TypeError, ValueError: if an argument is of the wrong kind or shape, or not
+            finite.
 
     Source:
         Rumelhart, Hinton & Williams (1986), Nature 323, equation 3.
 
     Example:
-        >>> squared_error(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]), np.zeros(1), 0.0)
+        >>> squared_error(
+        ...     np.array([[0.0], [1.0]]), np.array([0.0, 1.0]), np.zeros(1), 0.0
+        ... )
         array(0.25)
     """
     error, _ = _errors(X, y, w, b)
@@ -77,19 +88,23 @@ def squared_error_gradients(
     .. math::
 
         \delta^{(i)} = 2\,(a^{(i)} - y^{(i)})\, a^{(i)} (1 - a^{(i)}), \qquad
-        dw = \frac{1}{m} \sum_{i=1}^{m} \delta^{(i)} x^{(i)}, \qquad db = \frac{1}{m} \sum_{i=1}^{m} \delta^{(i)}
+        dw = \frac{1}{m} \sum_{i=1}^{m} \delta^{(i)} x^{(i)}, \qquad db = \frac{1}{m}
+        \sum_{i=1}^{m} \delta^{(i)}
 
     Args:
         X, y, w, b: as for :func:`squared_error`.
 
     Raises:
-        TypeError, ValueError: if an argument is of the wrong kind or shape, or not finite.
+        TypeError, ValueError: if an argument is of the wrong kind or shape, or not
+            finite.
 
     Source:
         Rumelhart, Hinton & Williams (1986), Nature 323, equations 4 to 6.
 
     Example:
-        >>> squared_error_gradients(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]), np.zeros(1), 0.0)
+        >>> squared_error_gradients(
+        ...     np.array([[0.0], [1.0]]), np.array([0.0, 1.0]), np.zeros(1), 0.0
+        ... )
         (array([-0.125]), array(0.))
     """
     error, a = _errors(X, y, w, b)
@@ -97,20 +112,33 @@ def squared_error_gradients(
     return delta @ X / len(X), np.asarray(delta.mean(-1))
 
 
-def _errors(X: np.ndarray, y: np.ndarray, w: np.ndarray, b: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+def _errors(
+    X: np.ndarray, y: np.ndarray, w: np.ndarray, b: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
     """Prediction minus label, and prediction, (..., m)."""
     _check.array("X", X, "m n")
     y = _check.numbers_array("y", y, "m", m=len(X))
     _check.array("w", w, "... n", n=X.shape[1])
-    b = _check.array("b", b, "...") if isinstance(b, np.ndarray) else np.array(_check.real("b", b))
+    b = (
+        _check.array("b", b, "...")
+        if isinstance(b, np.ndarray)
+        else np.array(_check.real("b", b))
+    )
     if b.shape != w.shape[:-1]:
-        raise ValueError(f"b must have the leading axes of w, {w.shape[:-1]}, got {_check.describe(b)}")
+        raise ValueError(
+            f"b must have the leading axes of w, {w.shape[:-1]}, got "
+            f"{_check.describe(b)}"
+        )
     a = sigmoid(w @ X.T + b[..., None])
     return a - y, a
 
 
 def gradient_descent(
-    gradient: Callable[[np.ndarray], np.ndarray], start: Float[np.ndarray, " D"], *, lr: float, steps: int
+    gradient: Callable[[np.ndarray], np.ndarray],
+    start: Float[np.ndarray, " D"],
+    *,
+    lr: float,
+    steps: int,
 ) -> Float[np.ndarray, "{steps}+1 D"]:
     r"""The path of gradient descent, the start included.
 
@@ -124,10 +152,12 @@ def gradient_descent(
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind or out of range.
-        FloatingPointError: if the path leaves the finite numbers; the message says at which step.
+        FloatingPointError: if the path leaves the finite numbers; the message says at
+            which step.
 
     Source:
-        Cauchy (1847), "Méthode générale pour la résolution des systèmes d'équations simultanées".
+        Cauchy (1847), "Méthode générale pour la résolution des systèmes d'équations
+        simultanées".
 
     Example:
         >>> gradient_descent(lambda theta: 2 * theta, np.array([1.0]), lr=0.25, steps=2)
@@ -143,5 +173,7 @@ def gradient_descent(
         with np.errstate(over="ignore", invalid="ignore"):  # said below, with the step
             path[t + 1] = path[t] - lr * gradient(path[t])
         if not np.isfinite(path[t + 1]).all():
-            raise FloatingPointError(f"gradient descent diverged at step {t + 1}: lr={lr:g} is too large")
+            raise FloatingPointError(
+                f"gradient descent diverged at step {t + 1}: lr={lr:g} is too large"
+            )
     return path

@@ -1,4 +1,7 @@
-"""Rules that give each parameter a step size of its own: Adagrad, RMSProp, Adam, AdamW."""
+"""Rules that give each parameter a step size of its own.
+
+Adagrad, RMSProp, Adam, AdamW.
+"""
 
 from typing import Any, ClassVar
 
@@ -13,12 +16,15 @@ __all__ = ["Adagrad", "Adam", "AdamW", "RMSProp"]
 
 
 class Adagrad(Descent):
-    r"""Gradient descent whose rate falls, for each parameter, with the gradients that it has had.
+    r"""Gradient descent whose rate falls with the gradients so far.
+
+    Each parameter has its own.
 
     .. math::
 
         v_t = v_{t-1} + g_t^2, \qquad
-        \theta_t = \theta_{t-1} - \frac{\eta}{1 + (t-1)\,\delta} \cdot \frac{g_t}{\sqrt{v_t} + \epsilon}
+        \theta_t = \theta_{t-1} - \frac{\eta}{1 + (t-1)\,\delta} \cdot
+        \frac{g_t}{\sqrt{v_t} + \epsilon}
 
     Args:
         params: parameters, or parameter groups.
@@ -30,11 +36,13 @@ class Adagrad(Descent):
         maximize: climb instead of descend.
 
     Raises:
-        TypeError: if a hyperparameter is not a number, a parameter is complex, or a gradient is sparse.
+        TypeError: if a hyperparameter is not a number, a parameter is complex, or a
+            gradient is sparse.
         ValueError: if a hyperparameter is out of range.
 
     Source:
-        Duchi, Hazan & Singer (2011), JMLR 12. The state is that of ``torch.optim.Adagrad``.
+        Duchi, Hazan & Singer (2011), JMLR 12. The state is that of
+        ``torch.optim.Adagrad``.
 
     Example:
         >>> theta = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
@@ -61,11 +69,22 @@ class Adagrad(Descent):
         *,
         maximize: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay, "eps": eps, "maximize": maximize}
-        super().__init__(params, {**defaults, "initial_accumulator_value": initial_accumulator_value})
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "weight_decay": weight_decay,
+            "eps": eps,
+            "maximize": maximize,
+        }
+        super().__init__(
+            params, {**defaults, "initial_accumulator_value": initial_accumulator_value}
+        )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group with hyperparameters of its own; its sums of squares begin at once."""
+        """Add a group with hyperparameters of its own.
+
+        Its sums of squares begin at once.
+        """
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         for theta in group["params"]:
@@ -82,7 +101,9 @@ class Adagrad(Descent):
 
 
 class RMSProp(Descent):
-    r"""Gradient descent that divides by a running root mean square of each parameter's gradients.
+    r"""Gradient descent divided by a running root mean square of the gradients.
+
+    Each parameter has its own.
 
     .. math::
 
@@ -96,16 +117,18 @@ class RMSProp(Descent):
         eps: epsilon, at least 0.
         weight_decay: lambda, at least 0; lambda theta is added to the gradient.
         momentum: mu, at least 0; the steps are then summed up as in :class:`Momentum`.
-        centered: divide by the standard deviation instead, with a running mean of the gradients taken off.
+        centered: divide by the standard deviation instead, with a running mean of the
+            gradients taken off.
         maximize: climb instead of descend.
 
     Raises:
-        TypeError: if a hyperparameter is not a number, a parameter is complex, or a gradient is sparse.
+        TypeError: if a hyperparameter is not a number, a parameter is complex, or a
+            gradient is sparse.
         ValueError: if a hyperparameter is out of range.
 
     Source:
-        Tieleman & Hinton (2012), lecture 6.5; centred: Graves (2013), arXiv:1308.0850. The state is that of
-        ``torch.optim.RMSprop``.
+        Tieleman & Hinton (2012), lecture 6.5; centred: Graves (2013), arXiv:1308.0850.
+        The state is that of ``torch.optim.RMSprop``.
 
     Example:
         >>> theta = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
@@ -148,8 +171,15 @@ class RMSProp(Descent):
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
         state, alpha = self.state[theta], group["alpha"]
         if not state:
-            names = ["square_avg"] + ["momentum_buffer"] * (group["momentum"] > 0) + ["grad_avg"] * group["centered"]
-            state |= {"step": torch.tensor(0.0), **{name: torch.zeros_like(theta) for name in names}}
+            names = (
+                ["square_avg"]
+                + ["momentum_buffer"] * (group["momentum"] > 0)
+                + ["grad_avg"] * group["centered"]
+            )
+            state |= {
+                "step": torch.tensor(0.0),
+                **{name: torch.zeros_like(theta) for name in names},
+            }
         state["step"] += 1
         v = state["square_avg"].mul_(alpha).addcmul_(g, g, value=1 - alpha)
         if group["centered"]:
@@ -166,13 +196,16 @@ class RMSProp(Descent):
 
 
 class Adam(Descent):
-    r"""Adaptive moments: momentum divided by a root mean square, both corrected for their start at zero.
+    r"""Adaptive moments: momentum divided by a root mean square.
+
+    Both are corrected for their start at zero.
 
     .. math::
 
         m_t = \beta_1 m_{t-1} + (1 - \beta_1)\, g_t, \qquad
         v_t = \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2, \qquad
-        \theta_t = \theta_{t-1} - \eta\, \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
+        \theta_t = \theta_{t-1} - \eta\, \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 -
+        \beta_2^t)} + \epsilon}
 
     Args:
         params: parameters, or parameter groups.
@@ -184,12 +217,13 @@ class Adam(Descent):
         maximize: climb instead of descend.
 
     Raises:
-        TypeError: if a hyperparameter is not a number, a parameter is complex, or a gradient is sparse.
+        TypeError: if a hyperparameter is not a number, a parameter is complex, or a
+            gradient is sparse.
         ValueError: if a hyperparameter is out of range.
 
     Source:
-        Kingma & Ba (2015), arXiv:1412.6980, algorithm 1; amsgrad: Reddi, Kale & Kumar (2018), arXiv:1904.09237. The
-        state is that of ``torch.optim.Adam``.
+        Kingma & Ba (2015), arXiv:1412.6980, algorithm 1; amsgrad: Reddi, Kale & Kumar
+        (2018), arXiv:1904.09237. The state is that of ``torch.optim.Adam``.
 
     Example:
         >>> theta = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
@@ -228,7 +262,9 @@ class Adam(Descent):
     def _check_group(self, group: dict[str, Any]) -> None:
         super()._check_group(group)
         if not isinstance(betas := group["betas"], tuple | list) or len(betas) != 2:
-            raise TypeError(f"betas must be two numbers in [0, 1), got {_check.describe(betas)}")
+            raise TypeError(
+                f"betas must be two numbers in [0, 1), got {_check.describe(betas)}"
+            )
         for i, beta in enumerate(betas):
             _check.real(f"betas[{i}]", beta, "[0, 1)")
 
@@ -242,7 +278,10 @@ class Adam(Descent):
         state, (beta1, beta2) = self.state[theta], group["betas"]
         if not state:
             names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]
-            state |= {"step": torch.tensor(0.0), **{name: torch.zeros_like(theta) for name in names}}
+            state |= {
+                "step": torch.tensor(0.0),
+                **{name: torch.zeros_like(theta) for name in names},
+            }
         state["step"] += 1
         t = state["step"].item()
         m = state["exp_avg"].lerp_(g, 1 - beta1)
@@ -257,7 +296,8 @@ class Adam(Descent):
 class AdamW(Adam):
     r"""Adam with weight decay beside the gradient instead of in it.
 
-    .. math:: \theta_t = (1 - \eta \lambda)\, \theta_{t-1} - \eta\, \frac{\hat m_t}{\sqrt{\hat v_t} + \epsilon}
+    .. math:: \theta_t = (1 - \eta \lambda)\, \theta_{t-1} - \eta\, \frac{\hat
+        m_t}{\sqrt{\hat v_t} + \epsilon}
 
     Args:
         params: parameters, or parameter groups.
@@ -269,11 +309,13 @@ class AdamW(Adam):
         maximize: climb instead of descend.
 
     Raises:
-        TypeError: if a hyperparameter is not a number, a parameter is complex, or a gradient is sparse.
+        TypeError: if a hyperparameter is not a number, a parameter is complex, or a
+            gradient is sparse.
         ValueError: if a hyperparameter is out of range.
 
     Source:
-        Loshchilov & Hutter (2019), arXiv:1711.05101, algorithm 2. The state is that of ``torch.optim.AdamW``.
+        Loshchilov & Hutter (2019), arXiv:1711.05101, algorithm 2. The state is that of
+        ``torch.optim.AdamW``.
 
     Example:
         >>> theta = torch.nn.Parameter(torch.tensor([1.0, -3.0]))
@@ -297,4 +339,6 @@ class AdamW(Adam):
         amsgrad: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad=amsgrad, maximize=maximize)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad=amsgrad, maximize=maximize
+        )

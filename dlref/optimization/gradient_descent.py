@@ -1,4 +1,6 @@
-"""Gradient descent: the step that every rule of this part shares, its batches, and surfaces to look at.
+"""Gradient descent: the step that every rule of this part shares.
+
+Its batches, and surfaces to look at.
 
 Shape legend: T steps and the start, D parameters, B examples of a batch.
 """
@@ -17,36 +19,54 @@ from torch.optim.optimizer import ParamsT
 
 from dlref import _check
 
-__all__ = ["SGD", "SURFACES", "Descent", "Surface", "flat_loss", "minibatches", "trajectory"]
+__all__ = [
+    "SGD",
+    "SURFACES",
+    "Descent",
+    "Surface",
+    "flat_loss",
+    "minibatches",
+    "trajectory",
+]
 
 
 class Descent(Optimizer):
-    """What all rules of this part share: which parameters move, and by which gradient. A rule adds its ``_update``.
+    """What all rules of this part share.
+
+    Which parameters move, and by which gradient. A rule adds its ``_update``.
 
     Args:
         params: parameters, or parameter groups.
-        defaults: hyperparameters of a group that does not name its own; ``lr``, ``weight_decay`` and ``maximize`` must
-            be among them.
+        defaults: hyperparameters of a group that does not name its own; ``lr``,
+            ``weight_decay`` and ``maximize`` must be among them.
 
     Raises:
-        TypeError: if a hyperparameter is not a number, a parameter is complex, or a gradient is sparse.
+        TypeError: if a hyperparameter is not a number, a parameter is complex, or a
+            gradient is sparse.
         ValueError: if a hyperparameter is out of range.
 
     Source:
-        The interface is that of ``torch.optim``; the gradient with weight decay is that of its rules.
+        The interface is that of ``torch.optim``; the gradient with weight decay is that
+        of its rules.
 
     Example:
         >>> issubclass(SGD, Descent) and issubclass(Descent, torch.optim.Optimizer)
         True
     """
 
-    _intervals: ClassVar[dict[str, str]] = {"lr": "[0, inf)", "weight_decay": "[0, inf)"}
+    _intervals: ClassVar[dict[str, str]] = {
+        "lr": "[0, inf)",
+        "weight_decay": "[0, inf)",
+    }
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group with hyperparameters of its own; those it does not name are the optimiser's."""
+        """Add a group with hyperparameters of its own.
+
+        Those it does not name are the optimiser's.
+        """
         self._check_group({**self.defaults, **param_group})
         super().add_param_group(param_group)
         for theta in self.param_groups[-1]["params"]:
@@ -66,18 +86,26 @@ class Descent(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  torch overloads it
-        """Take one step; ``closure``, if given, recomputes the loss and is called first."""
+        """Take one step.
+
+        ``closure``, if given, recomputes the loss and is called first.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        kept = None  # a temporary lives until the next has been made, or the allocator returns it and fetches it anew
+        # a temporary lives until the next has been made, or the allocator returns it
+        # and fetches it anew
+        kept = None
         for group in self.param_groups:
             for theta in group["params"]:
                 if theta.grad is None:
                     continue
                 if theta.grad.is_sparse:
-                    raise TypeError(f"params must have dense gradients, got a {theta.grad.layout} one")
+                    raise TypeError(
+                        f"params must have dense gradients, got a {theta.grad.layout} "
+                        "one"
+                    )
                 g = -theta.grad if group["maximize"] else theta.grad
                 if group["weight_decay"]:
                     g = self._decay(theta, g, group)
@@ -97,7 +125,8 @@ class SGD(Descent):
 
     .. math:: \theta_t = \theta_{t-1} - \eta\, g_t
 
-    where :math:`g_t` is the gradient at :math:`\theta_{t-1}` plus ``weight_decay`` times :math:`\theta_{t-1}`.
+    where :math:`g_t` is the gradient at :math:`\theta_{t-1}` plus ``weight_decay``
+    times :math:`\theta_{t-1}`.
 
     Args:
         params: parameters, or parameter groups.
@@ -106,12 +135,13 @@ class SGD(Descent):
         maximize: climb instead of descend.
 
     Raises:
-        TypeError: if a hyperparameter is not a number, a parameter is complex, or a gradient is sparse.
+        TypeError: if a hyperparameter is not a number, a parameter is complex, or a
+            gradient is sparse.
         ValueError: if a hyperparameter is out of range.
 
     Source:
-        Cauchy (1847), Comptes rendus 25; Robbins & Monro (1951) for noisy gradients. The state is that of
-        ``torch.optim.SGD`` without momentum.
+        Cauchy (1847), Comptes rendus 25; Robbins & Monro (1951) for noisy gradients.
+        The state is that of ``torch.optim.SGD`` without momentum.
 
     Example:
         >>> theta = torch.nn.Parameter(torch.tensor([1.0]))
@@ -124,9 +154,28 @@ class SGD(Descent):
 
     _intervals: ClassVar[dict[str, str]] = {**Descent._intervals, "momentum": "[0, 0]"}
 
-    def __init__(self, params: ParamsT, lr: float = 1e-3, *, weight_decay: float = 0.0, maximize: bool = False) -> None:
-        like_torch = {"momentum": 0.0, "dampening": 0.0, "nesterov": False}  # so that states can be exchanged
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "maximize": maximize, **like_torch})
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        *,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
+    ) -> None:
+        like_torch = {
+            "momentum": 0.0,
+            "dampening": 0.0,
+            "nesterov": False,
+        }  # so that states can be exchanged
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                **like_torch,
+            },
+        )
 
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         theta.sub_(g, alpha=group["lr"])
@@ -158,7 +207,12 @@ def trajectory(
         This book.
 
     Example:
-        >>> trajectory(lambda x: x.square().sum(), torch.ones(1), lambda p: SGD(p, lr=0.25), steps=1)
+        >>> trajectory(
+        ...     lambda x: x.square().sum(),
+        ...     torch.ones(1),
+        ...     lambda p: SGD(p, lr=0.25),
+        ...     steps=1,
+        ... )
         tensor([[1.0000],
                 [0.5000]])
     """
@@ -201,7 +255,9 @@ class Surface(NamedTuple):
         """The ranges to draw, as arguments of :func:`dlref.plot.contour_path`."""
         return {"xlim": self.xlim, "ylim": self.ylim}
 
-    def height(self, x: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    def height(
+        self, x: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "..."]:
         """Values on a grid, from the two coordinates of its points."""
         return self.f(torch.from_numpy(np.stack([x, y]))).numpy()
 
@@ -210,30 +266,50 @@ def _rosenbrock(theta: Tensor) -> Tensor:
     return (1 - theta[0]) ** 2 + 100 * (theta[1] - theta[0] ** 2) ** 2
 
 
-#: Four losses on which rules differ: a valley fifty times as steep across as along, a saddle between two minima, a
-#: plain around one pit, and the curved valley of Rosenbrock (1960).
+#: Four losses on which rules differ: a valley fifty times as steep across as along, a
+#: saddle between two minima, a plain around one pit, and the curved valley of
+#: Rosenbrock (1960).
 SURFACES: dict[str, Surface] = {
-    "ravine": Surface(lambda t: (t[0] ** 2 + 50 * t[1] ** 2) / 2, (-9.0, 1.2), 0.0, (-10.0, 6.0), (-2.0, 2.0)),
+    "ravine": Surface(
+        lambda t: (t[0] ** 2 + 50 * t[1] ** 2) / 2,
+        (-9.0, 1.2),
+        0.0,
+        (-10.0, 6.0),
+        (-2.0, 2.0),
+    ),
     "saddle": Surface(
-        lambda t: t[0] ** 2 / 2 - t[1] ** 2 / 2 + t[1] ** 4 / 4, (-1.8, 1e-3), -0.25, (-2.0, 1.0), (-1.6, 1.6)
+        lambda t: t[0] ** 2 / 2 - t[1] ** 2 / 2 + t[1] ** 4 / 4,
+        (-1.8, 1e-3),
+        -0.25,
+        (-2.0, 1.0),
+        (-1.6, 1.6),
     ),
     "plateau": Surface(
-        lambda t: 1 - torch.exp(-(t[0] ** 2 + t[1] ** 2) / 2), (-3.4, 2.4), 0.0, (-4.0, 2.6), (-2.6, 3.0)
+        lambda t: 1 - torch.exp(-(t[0] ** 2 + t[1] ** 2) / 2),
+        (-3.4, 2.4),
+        0.0,
+        (-4.0, 2.6),
+        (-2.6, 3.0),
     ),
     "Rosenbrock": Surface(_rosenbrock, (-1.2, 1.0), 0.0, (-1.6, 1.4), (-0.6, 1.6)),
 }
 
 
 def minibatches(
-    size: int, batch_size: int, *, replacement: bool = False, generator: torch.Generator | None = None
+    size: int,
+    batch_size: int,
+    *,
+    replacement: bool = False,
+    generator: torch.Generator | None = None,
 ) -> Iterator[Tensor]:
     """Indices of the examples of each step of one epoch.
 
     Args:
         size: examples in all, m.
         batch_size: examples of a step, at most ``size``.
-        replacement: draw each batch anew from all examples; by default the shuffled examples are shared out, each in
-            one batch, the last of which may be smaller.
+        replacement: draw each batch anew from all examples; by default the shuffled
+            examples are shared out, each in one batch, the last of which may be
+            smaller.
         generator: of the order; by default torch's own.
 
     Yields:
@@ -252,16 +328,25 @@ def minibatches(
     size = _check.integer("size", size, 1)
     batch_size = _check.integer("batch_size", batch_size, 1, size)
     if replacement:
-        return (torch.randint(size, (batch_size,), generator=generator) for _ in range(-(-size // batch_size)))
+        return (
+            torch.randint(size, (batch_size,), generator=generator)
+            for _ in range(-(-size // batch_size))
+        )
     return iter(torch.randperm(size, generator=generator).split(batch_size))
 
 
 def flat_loss(
-    model: nn.Module, loss: Callable[[Any, Any], Tensor], inputs: Tensor, targets: Tensor
+    model: nn.Module,
+    loss: Callable[[Any, Any], Tensor],
+    inputs: Tensor,
+    targets: Tensor,
 ) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """The loss of a network as a function of one vector, and the vector that it has now.
+    """The loss of a network as a function of one vector.
 
-    Gradients, Hessians and :func:`trajectory` want a function of a vector; this makes one. The model is left as it is.
+    And the vector that it has now.
+
+    Gradients, Hessians and :func:`trajectory` want a function of a vector; this makes
+    one. The model is left as it is.
 
     Args:
         model: the network, with at least one parameter.
@@ -270,7 +355,8 @@ def flat_loss(
         targets: what the loss compares with.
 
     Returns:
-        The function of a vector (D,), and the model's parameters as such, in their order.
+        The function of a vector (D,), and the model's parameters as such, in their
+        order.
 
     Raises:
         ValueError: if the model has no parameters.
@@ -280,17 +366,24 @@ def flat_loss(
 
     Example:
         >>> model = nn.Linear(2, 1, bias=False)
-        >>> f, theta = flat_loss(model, nn.functional.mse_loss, torch.eye(2), torch.zeros(2, 1))
+        >>> f, theta = flat_loss(
+        ...     model, nn.functional.mse_loss, torch.eye(2), torch.zeros(2, 1)
+        ... )
         >>> bool(torch.isclose(f(theta), theta.square().mean()))
         True
     """
     parameters = dict(model.named_parameters())
     if not parameters:
-        raise ValueError(f"model must have parameters, got {type(model).__name__} without any")
+        raise ValueError(
+            f"model must have parameters, got {type(model).__name__} without any"
+        )
 
     def f(theta: Tensor) -> Tensor:
         parts = theta.split([p.numel() for p in parameters.values()])
-        named = {name: part.view_as(p) for (name, p), part in zip(parameters.items(), parts, strict=True)}
+        named = {
+            name: part.view_as(p)
+            for (name, p), part in zip(parameters.items(), parts, strict=True)
+        }
         return loss(functional_call(model, named, (inputs,)), targets)
 
     return f, parameters_to_vector(parameters.values()).detach()

@@ -17,24 +17,28 @@ from dlref.optimization.gradient_descent import Descent
 __all__ = ["Momentum", "Nesterov", "ewma", "lookahead"]
 
 
-def ewma(x: Float[Tensor, "*series T"], beta: float, *, bias_correction: bool = True) -> Float[Tensor, "*series T"]:
+def ewma(
+    x: Float[Tensor, "*series T"], beta: float, *, bias_correction: bool = True
+) -> Float[Tensor, "*series T"]:
     r"""Exponentially weighted moving average along the last axis.
 
-    .. math:: v_t = \beta v_{t-1} + (1 - \beta) x_t, \quad v_0 = 0, \qquad \hat{v}_t = \frac{v_t}{1 - \beta^t}
+    .. math:: v_t = \beta v_{t-1} + (1 - \beta) x_t, \quad v_0 = 0, \qquad \hat{v}_t =
+        \frac{v_t}{1 - \beta^t}
 
     Args:
         x: one or more series.
-        beta: weight of the past, in [0, 1); the weights fall to 1/e of the first after about ``1 / (1 - beta)`` steps.
-        bias_correction: return :math:`\hat v`, whose weights sum to one from the first step on; the recursion
-            itself always runs on the uncorrected :math:`v`.
+        beta: weight of the past, in [0, 1); the weights fall to 1/e of the first after
+            about ``1 / (1 - beta)`` steps.
+        bias_correction: return :math:`\hat v`, whose weights sum to one from the first
+            step on; the recursion itself always runs on the uncorrected :math:`v`.
 
     Raises:
         TypeError: if ``x`` is no floating-point tensor, or ``beta`` no number.
         ValueError: if ``x`` is empty, or ``beta`` is not in [0, 1).
 
     Source:
-        Roberts (1959), "Control chart tests based on geometric moving averages"; the correction is section 3 of
-        Kingma & Ba (2015), arXiv:1412.6980.
+        Roberts (1959), "Control chart tests based on geometric moving averages"; the
+        correction is section 3 of Kingma & Ba (2015), arXiv:1412.6980.
 
     Example:
         >>> ewma(torch.tensor([4.0, 4.0, 4.0]), 0.5)
@@ -56,16 +60,18 @@ def ewma(x: Float[Tensor, "*series T"], beta: float, *, bias_correction: bool = 
 class Momentum(Descent):
     r"""Gradient descent with momentum (the heavy ball).
 
-    .. math:: v_t = \mu v_{t-1} + (1 - \tau)\, g_t, \qquad \theta_t = \theta_{t-1} - \eta\, v_t
+    .. math:: v_t = \mu v_{t-1} + (1 - \tau)\, g_t, \qquad \theta_t = \theta_{t-1} -
+        \eta\, v_t
 
-    where :math:`g_t` is the gradient at :math:`\theta_{t-1}` plus ``weight_decay`` times :math:`\theta_{t-1}`, and
-    :math:`v_1 = g_1`.
+    where :math:`g_t` is the gradient at :math:`\theta_{t-1}` plus ``weight_decay``
+    times :math:`\theta_{t-1}`, and :math:`v_1 = g_1`.
 
     Args:
         params: parameters, or parameter groups.
         lr: learning rate eta, above 0 or equal.
         momentum: mu, in [0, 1).
-        dampening: tau, in [0, 1]; ``dampening = momentum`` makes v a moving average of the gradients.
+        dampening: tau, in [0, 1]; ``dampening = momentum`` makes v a moving average of
+            the gradients.
         weight_decay: lambda, at least 0.
         maximize: climb instead of descend.
 
@@ -74,8 +80,9 @@ class Momentum(Descent):
         ValueError: if a hyperparameter is out of range.
 
     Source:
-        Polyak (1964), "Some methods of speeding up the convergence of iteration methods"; in the form of
-        Sutskever et al. (2013), ICML, that PyTorch uses. The state is that of ``torch.optim.SGD``.
+        Polyak (1964), "Some methods of speeding up the convergence of iteration
+        methods"; in the form of Sutskever et al. (2013), ICML, that PyTorch uses. The
+        state is that of ``torch.optim.SGD``.
 
     Example:
         >>> theta = torch.nn.Parameter(torch.tensor([1.0]))
@@ -88,7 +95,11 @@ class Momentum(Descent):
         0.54
     """
 
-    _intervals: ClassVar[dict[str, str]] = {**Descent._intervals, "momentum": "[0, 1)", "dampening": "[0, 1]"}
+    _intervals: ClassVar[dict[str, str]] = {
+        **Descent._intervals,
+        "momentum": "[0, 1)",
+        "dampening": "[0, 1]",
+    }
     _nesterov = False
 
     def __init__(
@@ -114,7 +125,9 @@ class Momentum(Descent):
     def _check_group(self, group: dict[str, Any]) -> None:
         super()._check_group(group)
         if group["nesterov"] and group["dampening"]:
-            raise ValueError(f"dampening must be 0 with Nesterov's form, got {group['dampening']}")
+            raise ValueError(
+                f"dampening must be 0 with Nesterov's form, got {group['dampening']}"
+            )
 
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         mu, state = group["momentum"], self.state[theta]
@@ -130,7 +143,8 @@ class Momentum(Descent):
 class Nesterov(Momentum):
     r"""Nesterov's accelerated gradient, in the form that frameworks use.
 
-    .. math:: v_t = \mu v_{t-1} + g_t, \qquad \theta_t = \theta_{t-1} - \eta\,(g_t + \mu v_t)
+    .. math:: v_t = \mu v_{t-1} + g_t, \qquad \theta_t = \theta_{t-1} - \eta\,(g_t + \mu
+        v_t)
 
     The parameters it moves are the look-ahead points of :func:`lookahead`.
 
@@ -146,8 +160,9 @@ class Nesterov(Momentum):
         ValueError: if a hyperparameter is out of range.
 
     Source:
-        Nesterov (1983); this form is Bengio, Boulanger-Lewandowski & Pascanu (2013), arXiv:1212.0901, section 3.5.
-        Differs from Nesterov (1983): a fixed momentum instead of a growing one.
+        Nesterov (1983); this form is Bengio, Boulanger-Lewandowski & Pascanu (2013),
+        arXiv:1212.0901, section 3.5. Differs from Nesterov (1983): a fixed momentum
+        instead of a growing one.
 
     Example:
         >>> theta = torch.nn.Parameter(torch.tensor([1.0]))
@@ -169,18 +184,27 @@ class Nesterov(Momentum):
         weight_decay: float = 0.0,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, momentum, weight_decay=weight_decay, maximize=maximize)
+        super().__init__(
+            params, lr, momentum, weight_decay=weight_decay, maximize=maximize
+        )
 
 
 def lookahead(
-    f: Callable[[Tensor], Tensor], theta: Float[Tensor, " D"], *, lr: float, momentum: float, steps: int
+    f: Callable[[Tensor], Tensor],
+    theta: Float[Tensor, " D"],
+    *,
+    lr: float,
+    momentum: float,
+    steps: int,
 ) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
-    r"""Nesterov's accelerated gradient as it was first written: step, look ahead, take the gradient there.
+    r"""Nesterov's accelerated gradient as it was first written.
+
+    Step, look ahead, take the gradient there.
 
     .. math::
 
-        \tilde\theta_t = \theta_t - \mu u_{t-1}, \qquad u_t = \mu u_{t-1} + \eta \nabla f(\tilde\theta_t),
-        \qquad \theta_{t+1} = \theta_t - u_t
+        \tilde\theta_t = \theta_t - \mu u_{t-1}, \qquad u_t = \mu u_{t-1} + \eta \nabla
+        f(\tilde\theta_t), \qquad \theta_{t+1} = \theta_t - u_t
 
     Args:
         f: the function to minimise, of a vector, differentiable by torch.
@@ -190,23 +214,27 @@ def lookahead(
         steps: how many updates.
 
     Returns:
-        The iterates :math:`\theta` and the look-ahead points :math:`\tilde\theta`, the start among both: ``steps + 1``
-        rows each.
+        The iterates :math:`\theta` and the look-ahead points :math:`\tilde\theta`, the
+        start among both: ``steps + 1`` rows each.
 
     Raises:
         TypeError: if ``theta`` is no floating-point tensor or a number is none.
         ValueError: if ``theta`` is no vector, or a number is out of range.
 
     Source:
-        Nesterov (1983); the notation with update u is that of Sutskever et al. (2013), ICML, equations 3 and 4.
+        Nesterov (1983); the notation with update u is that of Sutskever et al. (2013),
+        ICML, equations 3 and 4.
 
     Example:
-        >>> theta, ahead = lookahead(lambda x: x.square().sum(), torch.ones(1), lr=0.1, momentum=0.5, steps=1)
+        >>> theta, ahead = lookahead(
+        ...     lambda x: x.square().sum(), torch.ones(1), lr=0.1, momentum=0.5, steps=1
+        ... )
         >>> theta[1], ahead[1]
         (tensor([0.8000]), tensor([0.7000]))
     """
     theta = _check.tensor("theta", theta, "D").detach()
-    lr, momentum = _check.real("lr", lr, "(0, inf)"), _check.real("momentum", momentum, "[0, 1)")
+    lr = _check.real("lr", lr, "(0, inf)")
+    momentum = _check.real("momentum", momentum, "[0, 1)")
     u, points, ahead = torch.zeros_like(theta), [theta], [theta]
     for _ in range(_check.integer("steps", steps, 1)):
         u = momentum * u + lr * torch.func.grad(f)(ahead[-1])

@@ -20,11 +20,15 @@ __all__ = [
 
 
 class Schedule(LRScheduler):
-    r"""A learning rate that is a function of time; by itself, constant after a linear warm-up.
+    r"""A learning rate that is a function of time.
 
-    .. math:: \eta_t = \frac{t + 1}{w + 1}\, \eta_0 \quad (t < w), \qquad \eta_t = r(t - w, \eta_0) \quad (t \ge w)
+    By itself, constant after a linear warm-up.
 
-    Time is counted in calls of ``step``: in epochs or in batches, whichever the caller chooses.
+    .. math:: \eta_t = \frac{t + 1}{w + 1}\, \eta_0 \quad (t < w), \qquad \eta_t = r(t -
+        w, \eta_0) \quad (t \ge w)
+
+    Time is counted in calls of ``step``: in epochs or in batches, whichever the caller
+    chooses.
 
     Args:
         optimizer: its groups' rates, as they are now, are :math:`\eta_0`.
@@ -35,8 +39,8 @@ class Schedule(LRScheduler):
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
 
     Source:
-        Goyal et al. (2017), arXiv:1706.02677, section 2.2, for the warm-up. The interface is that of
-        ``torch.optim.lr_scheduler.LRScheduler``.
+        Goyal et al. (2017), arXiv:1706.02677, section 2.2, for the warm-up. The
+        interface is that of ``torch.optim.lr_scheduler.LRScheduler``.
 
     Example:
         >>> import torch
@@ -50,7 +54,9 @@ class Schedule(LRScheduler):
         [0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
-    def __init__(self, optimizer: Optimizer, *, warmup: int = 0, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, *, warmup: int = 0, last_epoch: int = -1
+    ) -> None:
         self.warmup = _check.integer("warmup", warmup, 0)
         super().__init__(optimizer, _check.integer("last_epoch", last_epoch, -1))
 
@@ -62,7 +68,10 @@ class Schedule(LRScheduler):
         return [self.rate(t - self.warmup, lr) for lr in self.base_lrs]
 
     def rate(self, t: int, lr: Any) -> Any:  # noqa: ARG002  the interface of the schedules below
-        """Learning rate t steps after the warm-up, for a group that begins with ``lr``."""
+        """Learning rate t steps after the warm-up.
+
+        The group begins with ``lr``.
+        """
         return lr
 
 
@@ -82,7 +91,8 @@ class StepDecay(Schedule):
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
 
     Source:
-        The practice of Krizhevsky, Sutskever & Hinton (2012) and He et al. (2016); ``torch.optim.lr_scheduler.StepLR``.
+        The practice of Krizhevsky, Sutskever & Hinton (2012) and He et al. (2016);
+        ``torch.optim.lr_scheduler.StepLR``.
 
     Example:
         >>> import torch
@@ -92,14 +102,23 @@ class StepDecay(Schedule):
     """
 
     def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, *, warmup: int = 0, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        step_size: int,
+        gamma: float = 0.1,
+        *,
+        warmup: int = 0,
+        last_epoch: int = -1,
     ) -> None:
         self.step_size = _check.integer("step_size", step_size, 1)
         self.gamma = _check.real("gamma", gamma, "(0, 1]")
         super().__init__(optimizer, warmup=warmup, last_epoch=last_epoch)
 
     def rate(self, t: int, lr: Any) -> Any:
-        """Learning rate t steps after the warm-up, for a group that begins with ``lr``."""
+        """Learning rate t steps after the warm-up.
+
+        The group begins with ``lr``.
+        """
         return self.gamma ** (t // self.step_size) * lr
 
 
@@ -127,12 +146,22 @@ class ExponentialDecay(Schedule):
         1.0
     """
 
-    def __init__(self, optimizer: Optimizer, gamma: float, *, warmup: int = 0, last_epoch: int = -1) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        gamma: float,
+        *,
+        warmup: int = 0,
+        last_epoch: int = -1,
+    ) -> None:
         self.gamma = _check.real("gamma", gamma, "(0, 1]")
         super().__init__(optimizer, warmup=warmup, last_epoch=last_epoch)
 
     def rate(self, t: int, lr: Any) -> Any:
-        """Learning rate t steps after the warm-up, for a group that begins with ``lr``."""
+        """Learning rate t steps after the warm-up.
+
+        The group begins with ``lr``.
+        """
         return self.gamma**t * lr
 
 
@@ -160,19 +189,30 @@ class InverseTimeDecay(Schedule):
         2.0
     """
 
-    def __init__(self, optimizer: Optimizer, decay_rate: float, *, warmup: int = 0, last_epoch: int = -1) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        decay_rate: float,
+        *,
+        warmup: int = 0,
+        last_epoch: int = -1,
+    ) -> None:
         self.decay_rate = _check.real("decay_rate", decay_rate, "[0, inf)")
         super().__init__(optimizer, warmup=warmup, last_epoch=last_epoch)
 
     def rate(self, t: int, lr: Any) -> Any:
-        """Learning rate t steps after the warm-up, for a group that begins with ``lr``."""
+        """Learning rate t steps after the warm-up.
+
+        The group begins with ``lr``.
+        """
         return lr / (1 + self.decay_rate * t)
 
 
 class CosineDecay(Schedule):
     r"""A rate that falls along half a cosine, and stays where it ends.
 
-    .. math:: \eta_t = \eta_{\min} + \tfrac12 (\eta_0 - \eta_{\min}) (1 + \cos(\pi \min(t, T_{\max}) / T_{\max}))
+    .. math:: \eta_t = \eta_{\min} + \tfrac12 (\eta_0 - \eta_{\min}) (1 + \cos(\pi
+        \min(t, T_{\max}) / T_{\max}))
 
     Args:
         optimizer: whose rates to set.
@@ -185,8 +225,9 @@ class CosineDecay(Schedule):
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
 
     Source:
-        Loshchilov & Hutter (2017), arXiv:1608.03983, equation 5. Differs: no restarts; and from
-        ``torch.optim.lr_scheduler.CosineAnnealingLR``, which climbs again after ``T_max``.
+        Loshchilov & Hutter (2017), arXiv:1608.03983, equation 5. Differs: no restarts;
+        and from ``torch.optim.lr_scheduler.CosineAnnealingLR``, which climbs again
+        after ``T_max``.
 
     Example:
         >>> import torch
@@ -196,14 +237,23 @@ class CosineDecay(Schedule):
     """
 
     def __init__(
-        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, *, warmup: int = 0, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        T_max: int,
+        eta_min: float = 0.0,
+        *,
+        warmup: int = 0,
+        last_epoch: int = -1,
     ) -> None:
         self.T_max = _check.integer("T_max", T_max, 1)
         self.eta_min = _check.real("eta_min", eta_min, "[0, inf)")
         super().__init__(optimizer, warmup=warmup, last_epoch=last_epoch)
 
     def rate(self, t: int, lr: Any) -> Any:
-        """Learning rate t steps after the warm-up, for a group that begins with ``lr``."""
+        """Learning rate t steps after the warm-up.
+
+        The group begins with ``lr``.
+        """
         share = (1 + math.cos(math.pi * min(t, self.T_max) / self.T_max)) / 2
         return self.eta_min + (lr - self.eta_min) * share
 
@@ -220,7 +270,8 @@ class HalveOnRise(LRScheduler):
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
 
     Source:
-        A rule of courses; ``torch.optim.lr_scheduler.ReduceLROnPlateau`` compares with the best, and has patience.
+        A rule of courses; ``torch.optim.lr_scheduler.ReduceLROnPlateau`` compares with
+        the best, and has patience.
 
     Example:
         >>> import torch
@@ -232,14 +283,19 @@ class HalveOnRise(LRScheduler):
         [0.25]
     """
 
-    def __init__(self, optimizer: Optimizer, factor: float = 0.5, min_lr: float = 0.0) -> None:
+    def __init__(
+        self, optimizer: Optimizer, factor: float = 0.5, min_lr: float = 0.0
+    ) -> None:
         self.factor = _check.real("factor", factor, "(0, 1)")
         self.min_lr = _check.real("min_lr", min_lr, "[0, inf)")
         self.before = math.inf
         super().__init__(optimizer)
 
     def step(self, metrics: SupportsFloat | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  as ReduceLROnPlateau
-        """Look at a loss, and halve the rates if it has risen; without one, nothing changes."""
+        """Look at a loss, and halve the rates if it has risen.
+
+        Without one, nothing changes.
+        """
         rises = False
         if metrics is not None:
             loss = _check.real("metrics", float(metrics), "[-inf, inf]")
@@ -253,7 +309,8 @@ class HalveOnRise(LRScheduler):
 class MomentumSchedule(LRScheduler):
     r"""Momentum that rises in steps to a maximum; the learning rate is left alone.
 
-    .. math:: \mu_t = \min\left(1 - \frac{1}{2\,(\lfloor t / s \rfloor + 1)},\ \mu_{\max}\right)
+    .. math:: \mu_t = \min\left(1 - \frac{1}{2\,(\lfloor t / s \rfloor + 1)},\
+        \mu_{\max}\right)
 
     Args:
         optimizer: whose ``momentum``, or first of ``betas``, to set.
@@ -262,7 +319,8 @@ class MomentumSchedule(LRScheduler):
         last_epoch: t to go on from; -1 starts.
 
     Raises:
-        TypeError, ValueError: if an argument is of the wrong kind or out of range, or a group has no momentum.
+        TypeError, ValueError: if an argument is of the wrong kind or out of range, or a
+            group has no momentum.
 
     Source:
         Sutskever, Martens, Dahl & Hinton (2013), ICML, equation 5.
@@ -280,13 +338,20 @@ class MomentumSchedule(LRScheduler):
     """
 
     def __init__(
-        self, optimizer: Optimizer, max_momentum: float = 0.99, *, interval: int = 250, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        max_momentum: float = 0.99,
+        *,
+        interval: int = 250,
+        last_epoch: int = -1,
     ) -> None:
         self.max_momentum = _check.real("max_momentum", max_momentum, "[0.5, 1)")
         self.interval = _check.integer("interval", interval, 1)
         for i, group in enumerate(optimizer.param_groups):
             if "betas" not in group and not group.get("momentum"):
-                raise ValueError(f"optimizer must have momentum in each group, got none in group {i}")
+                raise ValueError(
+                    f"optimizer must have momentum in each group, got none in group {i}"
+                )
         super().__init__(optimizer, _check.integer("last_epoch", last_epoch, -1))
 
     def get_lr(self) -> list[Any]:

@@ -13,11 +13,24 @@ from torch import Tensor, nn
 
 from dlref import _check
 
-__all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Slopes", "collapse", "elu", "leaky_relu", "relu", "slopes"]
+__all__ = [
+    "ELU",
+    "LeakyReLU",
+    "PReLU",
+    "ReLU",
+    "Slopes",
+    "collapse",
+    "elu",
+    "leaky_relu",
+    "relu",
+    "slopes",
+]
 
 
 def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    r"""Rectified linear unit, :math:`\max(0, x)`; its derivative at zero is taken to be zero.
+    r"""Rectified linear unit, :math:`\max(0, x)`.
+
+    Its derivative at zero is taken to be zero.
 
     Args:
         x: scores.
@@ -36,7 +49,9 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.where(x > 0, x, 0.0)
 
 
-def leaky_relu(x: Float[Tensor, "*shape"], negative_slope: float = 0.01) -> Float[Tensor, "*shape"]:
+def leaky_relu(
+    x: Float[Tensor, "*shape"], negative_slope: float = 0.01
+) -> Float[Tensor, "*shape"]:
     r"""A rectifier that leaks: x above zero, ``negative_slope`` times x below.
 
     Args:
@@ -44,7 +59,8 @@ def leaky_relu(x: Float[Tensor, "*shape"], negative_slope: float = 0.01) -> Floa
         negative_slope: derivative below zero, and at it.
 
     Raises:
-        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers, or the slope not finite.
+        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers, or the
+            slope not finite.
 
     Source:
         Maas, Hannun & Ng (2013), ICML workshop.
@@ -65,7 +81,8 @@ def elu(x: Float[Tensor, "*shape"], alpha: float = 1.0) -> Float[Tensor, "*shape
         alpha: minus the value that it tends to on the left.
 
     Raises:
-        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers, or ``alpha`` not finite.
+        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers, or
+            ``alpha`` not finite.
 
     Source:
         Clevert, Unterthiner & Hochreiter (2016), arXiv:1511.07289.
@@ -75,7 +92,9 @@ def elu(x: Float[Tensor, "*shape"], alpha: float = 1.0) -> Float[Tensor, "*shape
         tensor([-0.6321,  2.0000])
     """
     _check.tensor("x", x, "...")
-    below = x.clamp(max=0).expm1()  # without the clamp a large x gives an infinite gradient times zero
+    below = x.clamp(
+        max=0
+    ).expm1()  # without the clamp a large x gives an infinite gradient times zero
     return torch.where(x > 0, x, _check.real("alpha", alpha) * below)
 
 
@@ -129,10 +148,12 @@ class PReLU(nn.Module):
         init: the slope to begin with.
 
     Raises:
-        TypeError, ValueError: if a number is out of its range; in use, if there is not one slope a channel.
+        TypeError, ValueError: if a number is out of its range; in use, if there is not
+            one slope a channel.
 
     Source:
-        He et al. (2015), arXiv:1502.01852. The parameter is named as in ``torch.nn.PReLU``.
+        He et al. (2015), arXiv:1502.01852. The parameter is named as in
+        ``torch.nn.PReLU``.
 
     Example:
         >>> PReLU(3)(-torch.ones(2, 3)).tolist()[0]
@@ -148,7 +169,10 @@ class PReLU(nn.Module):
         """Below zero, each channel (axis 1) has its slope."""
         _check.tensor("x", x, "...")
         if len(self.weight) > 1 and (x.ndim < 2 or x.shape[1] != len(self.weight)):
-            raise ValueError(f"x must have {len(self.weight)} channels at axis 1, got {_check.describe(x)}")
+            raise ValueError(
+                f"x must have {len(self.weight)} channels at axis 1, got "
+                f"{_check.describe(x)}"
+            )
         slope = self.weight.reshape(-1, *[1] * max(x.ndim - 2, 0))
         return torch.where(x > 0, x, slope * x)
 
@@ -180,7 +204,9 @@ class ELU(nn.Module):
 
 
 def collapse(layers: Sequence[nn.Linear]) -> nn.Linear:
-    r"""The one linear layer that several in a row are, :math:`W_2 (W_1 x + b_1) + b_2 = (W_2 W_1) x + (W_2 b_1 + b_2)`.
+    r"""The one linear layer that several in a row are.
+
+    :math:`W_2 (W_1 x + b_1) + b_2 = (W_2 W_1) x + (W_2 b_1 + b_2)`.
 
     Args:
         layers: in the order in which they are applied, with or without biases.
@@ -200,7 +226,9 @@ def collapse(layers: Sequence[nn.Linear]) -> nn.Linear:
         raise ValueError("layers must hold at least one linear layer, got none")
     for layer in layers:
         if not isinstance(layer, nn.Linear):
-            raise TypeError(f"layers must be torch.nn.Linear, got {_check.describe(layer)}")
+            raise TypeError(
+                f"layers must be torch.nn.Linear, got {_check.describe(layer)}"
+            )
     for before, after in itertools.pairwise(layers):
         if before.out_features != after.in_features:
             sizes = f"{before.out_features} outputs for {after.in_features} inputs"
@@ -234,14 +262,26 @@ class Slopes(NamedTuple):
     flat: float
 
 
-_KINDS = (ReLU, LeakyReLU, PReLU, ELU, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.Sigmoid, nn.Tanh)
+_KINDS = (
+    ReLU,
+    LeakyReLU,
+    PReLU,
+    ELU,
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.Sigmoid,
+    nn.Tanh,
+)
 
 
 def slopes(model: nn.Module, x: Tensor, *, tolerance: float = 0.0) -> dict[str, Slopes]:
     """Share of dead units and of flat places in each layer of activations of a network.
 
     Args:
-        model: its rectifiers (all of this module and torch's), sigmoids and tanhs are looked at.
+        model: its rectifiers (all of this module and torch's), sigmoids and tanhs are
+            looked at.
         x: inputs of many examples.
         tolerance: a derivative of at most this size counts as none.
 
@@ -249,20 +289,31 @@ def slopes(model: nn.Module, x: Tensor, *, tolerance: float = 0.0) -> dict[str, 
         Name of the layer to its shares.
 
     Raises:
-        TypeError, ValueError: if ``model`` has no such layer, or ``tolerance`` is negative.
+        TypeError, ValueError: if ``model`` has no such layer, or ``tolerance`` is
+            negative.
 
     Source:
         Glorot & Bengio (2010), AISTATS, section 3.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(1, 2), ReLU())
-        >>> _ = net[0].weight.data.fill_(0.0), net[0].bias.data.copy_(torch.tensor([1.0, -1.0]))
+        >>> _ = (
+        ...     net[0].weight.data.fill_(0.0),
+        ...     net[0].bias.data.copy_(torch.tensor([1.0, -1.0])),
+        ... )
         >>> slopes(net, torch.randn(5, 1))
         {'1': Slopes(dead=0.5, flat=0.5)}
     """
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, _KINDS)}
+    layers = {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, _KINDS)
+    }
     if not layers:
-        raise ValueError(f"model must have a layer of activations, got none in {type(model).__name__}")
+        raise ValueError(
+            "model must have a layer of activations, got none in "
+            f"{type(model).__name__}"
+        )
     tolerance, found = _check.real("tolerance", tolerance, "[0, inf)"), {}
 
     def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -271,11 +322,15 @@ def slopes(model: nn.Module, x: Tensor, *, tolerance: float = 0.0) -> dict[str, 
                 z = inputs[0].detach().requires_grad_()
                 (slope,) = torch.autograd.grad(type(layer).forward(layer, z).sum(), z)
             flat = slope.abs() <= tolerance
-            found[name] = Slopes(flat.all(0).double().mean().item(), flat.double().mean().item())
+            found[name] = Slopes(
+                flat.all(0).double().mean().item(), flat.double().mean().item()
+            )
 
         return look
 
-    handles = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
+    handles = [
+        layer.register_forward_hook(hook(name)) for name, layer in layers.items()
+    ]
     try:
         with torch.no_grad():
             model(x)

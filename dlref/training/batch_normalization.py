@@ -1,4 +1,6 @@
-"""Batch normalisation: forward, backward by hand, and what is kept for the time after training.
+"""Batch normalisation.
+
+Forward, backward by hand, and what is kept for the time after training.
 
 Shape legend: B examples in a batch, C features or channels, H W height and width.
 """
@@ -14,18 +16,22 @@ from dlref import _check
 __all__ = ["BatchNorm1d", "BatchNorm2d", "batch_moments", "normalize"]
 
 
-def batch_moments(x: Float[Tensor, "B C *places"]) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
+def batch_moments(
+    x: Float[Tensor, "B C *places"],
+) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
     r"""Mean and variance of each channel over the examples of a batch and all places.
 
     .. math:: \mu = \frac1m \sum_i x_i, \qquad \sigma^2 = \frac1m \sum_i (x_i - \mu)^2
 
-    Computed from the deviations, never as :math:`\overline{x^2} - \mu^2`: at mean 1000 that cancels in float32.
+    Computed from the deviations, never as :math:`\overline{x^2} - \mu^2`: at mean 1000
+    that cancels in float32.
 
     Args:
         x: a batch, channels on axis 1.
 
     Raises:
-        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers with two axes or more.
+        TypeError, ValueError: if ``x`` is no tensor of floating-point numbers with two
+            axes or more.
 
     Source:
         Ioffe & Szegedy (2015), arXiv:1502.03167, algorithm 1.
@@ -43,11 +49,20 @@ def batch_moments(x: Float[Tensor, "B C *places"]) -> tuple[Float[Tensor, " C"],
 
 
 class _Normalize(torch.autograd.Function):
-    """Forward and backward of training, each folded into one multiplication and addition over the batch."""
+    """Forward and backward of training.
+
+    Each is folded into one multiplication and addition over the batch.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        eps: float,
     ) -> Tensor:
         shape = (1, -1, *[1] * (x.ndim - 2))
         inverse = (variance + eps).rsqrt()
@@ -64,7 +79,12 @@ class _Normalize(torch.autograd.Function):
         bias_grad = g.sum(axes)
         weight_grad = (g * normal).sum(axes)
         scale = (weight * inverse).view(shape)
-        x_grad = normal.mul_((weight_grad / -m).view(shape)).add_(g).sub_((bias_grad / m).view(shape)).mul_(scale)
+        x_grad = (
+            normal.mul_((weight_grad / -m).view(shape))
+            .add_(g)
+            .sub_((bias_grad / m).view(shape))
+            .mul_(scale)
+        )
         return x_grad, weight_grad, bias_grad, None, None, None
 
 
@@ -75,11 +95,12 @@ def normalize(
     *,
     eps: float = 1e-5,
 ) -> Float[Tensor, "B C *places"]:
-    r"""Normalise each channel by the batch's own mean and variance, then scale and shift.
+    r"""Normalise each channel by the batch's mean and variance, scale and shift.
 
-    .. math:: \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad y = \gamma \hat x + \beta, \qquad
-        \bar x = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}
-        \left(\bar y - \frac1m \sum_i \bar y_i - \frac{\hat x}{m} \sum_i \bar y_i \hat x_i\right)
+    .. math:: \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad y = \gamma
+        \hat x + \beta, \qquad \bar x = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}
+        \left(\bar y - \frac1m \sum_i \bar y_i - \frac{\hat x}{m} \sum_i \bar y_i \hat
+        x_i\right)
 
     Args:
         x: a batch, channels on axis 1, more than one value a channel.
@@ -88,7 +109,8 @@ def normalize(
         eps: added to the variance, above 0.
 
     Raises:
-        TypeError, ValueError: if the shapes do not belong together, or there is one value a channel only.
+        TypeError, ValueError: if the shapes do not belong together, or there is one
+            value a channel only.
 
     Source:
         Ioffe & Szegedy (2015), arXiv:1502.03167, algorithm 1 and section 3.
@@ -99,17 +121,35 @@ def normalize(
                 [ 1.]])
     """
     mean, variance = batch_moments(x.detach() if isinstance(x, Tensor) else x)
-    return _normalized(x, weight, bias, mean, variance, _check.real("eps", eps, "(0, inf)"))
+    return _normalized(
+        x, weight, bias, mean, variance, _check.real("eps", eps, "(0, inf)")
+    )
 
 
 def _normalized(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
 ) -> Tensor:
     channels = len(mean)
     if x.numel() == channels:
-        raise ValueError(f"x must have more than one value a channel in training, got {_check.describe(x)}")
-    gamma = torch.ones_like(mean) if weight is None else _check.tensor("weight", weight, "C", C=channels)
-    beta = torch.zeros_like(mean) if bias is None else _check.tensor("bias", bias, "C", C=channels)
+        raise ValueError(
+            "x must have more than one value a channel in training, got "
+            f"{_check.describe(x)}"
+        )
+    gamma = (
+        torch.ones_like(mean)
+        if weight is None
+        else _check.tensor("weight", weight, "C", C=channels)
+    )
+    beta = (
+        torch.zeros_like(mean)
+        if bias is None
+        else _check.tensor("bias", bias, "C", C=channels)
+    )
     return _Normalize.apply(x, gamma, beta, mean, variance, eps)  # pyright: ignore[reportReturnType]  apply is not typed
 
 
@@ -130,13 +170,21 @@ class _BatchNorm(nn.Module):
         super().__init__()
         self.num_features = _check.integer("num_features", num_features, 1)
         self.eps = _check.real("eps", eps, "(0, inf)")
-        self.momentum = None if momentum is None else _check.real("momentum", momentum, "[0, 1]")
+        self.momentum = (
+            None if momentum is None else _check.real("momentum", momentum, "[0, 1]")
+        )
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
         self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
-        self.register_buffer("running_mean", torch.zeros(num_features) if track_running_stats else None)
-        self.register_buffer("running_var", torch.ones(num_features) if track_running_stats else None)
-        self.register_buffer("num_batches_tracked", torch.tensor(0) if track_running_stats else None)
+        self.register_buffer(
+            "running_mean", torch.zeros(num_features) if track_running_stats else None
+        )
+        self.register_buffer(
+            "running_var", torch.ones(num_features) if track_running_stats else None
+        )
+        self.register_buffer(
+            "num_batches_tracked", torch.tensor(0) if track_running_stats else None
+        )
 
     def extra_repr(self) -> str:
         """What the layer's repr shows."""
@@ -144,11 +192,17 @@ class _BatchNorm(nn.Module):
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, {flags}"
 
     def forward(self, x: Float[Tensor, "B C *places"]) -> Float[Tensor, "B C *places"]:
-        """By the batch's statistics in training, by the running ones in evaluation, if they are kept."""
+        """By the batch's statistics in training, by the running ones in evaluation.
+
+        If they are kept.
+        """
         _check.tensor("x", x, "...")
         if x.ndim not in self._axes or x.shape[1] != self.num_features:
             axes = " or ".join(map(str, self._axes))
-            raise ValueError(f"x must have {axes} axes and {self.num_features} channels, got {_check.describe(x)}")
+            raise ValueError(
+                f"x must have {axes} axes and {self.num_features} channels, got "
+                f"{_check.describe(x)}"
+            )
         if self.training or self.running_mean is None or self.running_var is None:
             mean, variance = batch_moments(x.detach())
             y = _normalized(x, self.weight, self.bias, mean, variance, self.eps)
@@ -158,17 +212,31 @@ class _BatchNorm(nn.Module):
         shape = (1, -1, *[1] * (x.ndim - 2))
         inverse = (self.running_var + self.eps).rsqrt()
         scale = inverse if self.weight is None else self.weight * inverse
-        shift = -self.running_mean * scale if self.bias is None else self.bias - self.running_mean * scale
+        shift = (
+            -self.running_mean * scale
+            if self.bias is None
+            else self.bias - self.running_mean * scale
+        )
         return torch.addcmul(shift.view(shape), x, scale.view(shape))
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, m: int) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+        if (
+            self.running_mean is None
+            or self.running_var is None
+            or self.num_batches_tracked is None
+        ):
             return
         self.num_batches_tracked.add_(1)
-        share = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        share = (
+            1 / self.num_batches_tracked.item()
+            if self.momentum is None
+            else self.momentum
+        )
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-        self.running_var.lerp_((variance * (m / (m - 1))).to(self.running_var.dtype), share)  # of samples, unbiased
+        self.running_var.lerp_(
+            (variance * (m / (m - 1))).to(self.running_var.dtype), share
+        )  # of samples, unbiased
 
 
 class BatchNorm1d(_BatchNorm):
@@ -177,17 +245,20 @@ class BatchNorm1d(_BatchNorm):
     Args:
         num_features: C.
         eps: added to the variance, above 0.
-        momentum: share that each batch has in the running statistics, in [0, 1]; ``None`` for the plain mean of all
-            batches. (What optimisers call momentum is one minus this.)
+        momentum: share that each batch has in the running statistics, in [0, 1];
+            ``None`` for the plain mean of all batches. (What optimisers call momentum
+            is one minus this.)
         affine: learn a scale and a shift for each channel.
-        track_running_stats: keep statistics for evaluation; otherwise each batch is always its own judge.
+        track_running_stats: keep statistics for evaluation; otherwise each batch is
+            always its own judge.
 
     Raises:
-        TypeError, ValueError: if a number is out of its range; in use, if the shape does not fit, or a channel has one
-            value only in training.
+        TypeError, ValueError: if a number is out of its range; in use, if the shape
+            does not fit, or a channel has one value only in training.
 
     Source:
-        Ioffe & Szegedy (2015), arXiv:1502.03167. State and arguments are those of ``torch.nn.BatchNorm1d``.
+        Ioffe & Szegedy (2015), arXiv:1502.03167. State and arguments are those of
+        ``torch.nn.BatchNorm1d``.
 
     Example:
         >>> layer = BatchNorm1d(3)
@@ -200,22 +271,25 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of pictures, (B, C, H, W): one mean and one variance a channel, over examples and places.
+    """Batch normalisation of pictures, (B, C, H, W).
+
+    One mean and one variance a channel, over examples and places.
 
     Args:
         num_features: C.
         eps: added to the variance, above 0.
-        momentum: share that each batch has in the running statistics, in [0, 1]; ``None`` for the plain mean.
+        momentum: share that each batch has in the running statistics, in [0, 1];
+            ``None`` for the plain mean.
         affine: learn a scale and a shift for each channel.
         track_running_stats: keep statistics for evaluation.
 
     Raises:
-        TypeError, ValueError: if a number is out of its range; in use, if the shape does not fit, or a channel has one
-            value only in training.
+        TypeError, ValueError: if a number is out of its range; in use, if the shape
+            does not fit, or a channel has one value only in training.
 
     Source:
-        Ioffe & Szegedy (2015), arXiv:1502.03167, section 3.2. State and arguments are those of
-        ``torch.nn.BatchNorm2d``.
+        Ioffe & Szegedy (2015), arXiv:1502.03167, section 3.2. State and arguments are
+        those of ``torch.nn.BatchNorm2d``.
 
     Example:
         >>> sum(p.numel() for p in BatchNorm2d(64).parameters())

@@ -1,4 +1,6 @@
-"""Gradients that vanish or explode: seeing it, clipping them, going round them, and doing without.
+"""Gradients that vanish or explode.
+
+Seeing it, clipping them, going round them, and doing without.
 
 Shape legend: P individuals of a population, D parameters.
 """
@@ -12,14 +14,24 @@ from torch import Tensor, nn
 
 from dlref import _check
 
-__all__ = ["Evolution", "Residual", "clip_grad_norm_", "clip_grad_value_", "genetic_search", "gradient_norms"]
+__all__ = [
+    "Evolution",
+    "Residual",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "genetic_search",
+    "gradient_norms",
+]
 
 
 def gradient_norms(model: nn.Module) -> dict[str, float]:
-    """Root mean square of the gradient of each matrix and each kernel, first layer first.
+    """Root mean square of the gradient of each matrix and kernel.
+
+    First layer first.
 
     Args:
-        model: after ``backward``; parameters of one axis and parameters without gradient are left out.
+        model: after ``backward``; parameters of one axis and parameters without
+            gradient are left out.
 
     Raises:
         TypeError: if ``model`` is no module.
@@ -35,7 +47,9 @@ def gradient_norms(model: nn.Module) -> dict[str, float]:
         {'weight': 1.0}
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {_check.describe(model)}")
+        raise TypeError(
+            f"model must be a torch.nn.Module, got {_check.describe(model)}"
+        )
     found = {
         name: p.grad.square().mean().sqrt().item()
         for name, p in model.named_parameters()
@@ -51,12 +65,16 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     grads = [p.grad for p in tensors if p.grad is not None]
     for g in grads:
         if g.is_sparse:
-            raise TypeError(f"parameters must have dense gradients, got a {g.layout} one")
+            raise TypeError(
+                f"parameters must have dense gradients, got a {g.layout} one"
+            )
     return grads
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    r"""Cut each component of the gradients to :math:`[-c, c]`, in place. The direction changes.
+    r"""Cut each component of the gradients to :math:`[-c, c]`, in place.
+
+    The direction changes.
 
     Args:
         parameters: those without gradient are left out.
@@ -87,7 +105,9 @@ def clip_grad_norm_(
     *,
     error_if_nonfinite: bool = False,
 ) -> Tensor:
-    r"""Shorten the gradient of all parameters together to a length, in place. The direction stays.
+    r"""Shorten the gradient of all parameters together to a length, in place.
+
+    The direction stays.
 
     .. math:: g \leftarrow g \cdot \min\left(1, \frac{c}{\|g\| + 10^{-6}}\right)
 
@@ -95,14 +115,16 @@ def clip_grad_norm_(
         parameters: those without gradient are left out.
         max_norm: c, at least 0.
         norm_type: p of the p-norm, above 0; ``inf`` for the largest component.
-        error_if_nonfinite: raise if the norm is NaN or infinite; otherwise the gradients become NaN or zero.
+        error_if_nonfinite: raise if the norm is NaN or infinite; otherwise the
+            gradients become NaN or zero.
 
     Returns:
         The norm before clipping.
 
     Raises:
         TypeError, ValueError: if a number is out of its range, or a gradient is sparse.
-        RuntimeError: if the norm is not finite and this was asked for; the gradients are then as they were.
+        RuntimeError: if the norm is not finite and this was asked for; the gradients
+            are then as they were.
 
     Source:
         Pascanu, Mikolov & Bengio (2013), arXiv:1211.5063, algorithm 1.
@@ -119,11 +141,17 @@ def clip_grad_norm_(
     if not grads:
         return torch.tensor(0.0)
     device = grads[0].device
-    norms = torch.stack([torch.linalg.vector_norm(g, norm_type).to(device) for g in grads])
+    norms = torch.stack(
+        [torch.linalg.vector_norm(g, norm_type).to(device) for g in grads]
+    )
     total = torch.linalg.vector_norm(norms, norm_type)
     if error_if_nonfinite and not total.isfinite():
-        raise RuntimeError(f"parameters must have gradients of finite norm, got {total.item()}")
-    factor = (max_norm / (total + 1e-6)).clamp(max=1)  # multiplied in any case: a look would wait for the device
+        raise RuntimeError(
+            f"parameters must have gradients of finite norm, got {total.item()}"
+        )
+    factor = (max_norm / (total + 1e-6)).clamp(
+        max=1
+    )  # multiplied in any case: a look would wait for the device
     for g in grads:
         g.mul_(factor.to(g.device))
     return total
@@ -150,14 +178,18 @@ class Residual(nn.Module):
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
         if not isinstance(block, nn.Module):
-            raise TypeError(f"block must be a torch.nn.Module, got {_check.describe(block)}")
+            raise TypeError(
+                f"block must be a torch.nn.Module, got {_check.describe(block)}"
+            )
         self.block = block
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Add what the block makes of the input to the input."""
         y = self.block(x)
         if y.shape != x.shape:
-            raise ValueError(f"block must keep the shape {tuple(x.shape)}, got {_check.describe(y)}")
+            raise ValueError(
+                f"block must keep the shape {tuple(x.shape)}, got {_check.describe(y)}"
+            )
         return x + y
 
 
@@ -193,10 +225,12 @@ def genetic_search(
     decay: float = 0.98,
     seed: int = 0,
 ) -> Evolution:
-    """Minimise without gradients: the best survive and have children, who mix two parents and differ by chance.
+    """Minimise without gradients.
 
-    Each generation keeps its ``elite`` as they are. Each of the others takes every parameter from one of two of the
-    elite, drawn evenly, and adds normal noise.
+    The best survive and have children, who mix two parents and differ by chance.
+
+    Each generation keeps its ``elite`` as they are. Each of the others takes every
+    parameter from one of two of the elite, drawn evenly, and adds normal noise.
 
     Args:
         loss: of a population, one individual a row; NaN is the worst.
@@ -209,11 +243,13 @@ def genetic_search(
         seed: of the draws.
 
     Raises:
-        TypeError, ValueError: if ``start`` is no vector of floating-point numbers, or a number is out of its range.
+        TypeError, ValueError: if ``start`` is no vector of floating-point numbers, or a
+            number is out of its range.
 
     Source:
-        Holland (1975); with truncation selection, uniform crossover and normal mutation as in Such et al. (2017),
-        arXiv:1712.06567. Differs from Such et al. (2017): they do without crossover.
+        Holland (1975); with truncation selection, uniform crossover and normal mutation
+        as in Such et al. (2017), arXiv:1712.06567. Differs from Such et al. (2017):
+        they do without crossover.
 
     Example:
         >>> found = genetic_search(lambda x: x.square().sum(1), torch.full((3,), 2.0))
@@ -222,16 +258,23 @@ def genetic_search(
     """
     _check.tensor("start", start, "D")
     population = _check.integer("population", population, 2)
-    generations, elite = (
-        _check.integer("generations", generations, 1),
-        _check.integer("elite", elite, 1, population - 1),
+    generations = _check.integer("generations", generations, 1)
+    elite = _check.integer("elite", elite, 1, population - 1)
+    spread = _check.real("spread", spread, "(0, inf)")
+    decay = _check.real("decay", decay, "(0, 1]")
+    generator = torch.Generator(start.device).manual_seed(
+        _check.integer("seed", seed, 0)
     )
-    spread, decay = _check.real("spread", spread, "(0, inf)"), _check.real("decay", decay, "(0, 1]")
-    generator = torch.Generator(start.device).manual_seed(_check.integer("seed", seed, 0))
     shape = (population, len(start))
 
     def noise(rows: int) -> Tensor:
-        return torch.randn(rows, len(start), generator=generator, dtype=start.dtype, device=start.device)
+        return torch.randn(
+            rows,
+            len(start),
+            generator=generator,
+            dtype=start.dtype,
+            device=start.device,
+        )
 
     individuals, losses = start + spread * noise(population), []
     while True:
@@ -241,7 +284,16 @@ def genetic_search(
         if len(losses) == generations:
             return Evolution(individuals[order[0]], losses, population * generations)
         survivors, spread = individuals[order[:elite]], spread * decay
-        parents = torch.randint(elite, (2, population - elite), generator=generator, device=start.device)
-        first = torch.rand(population - elite, shape[1], generator=generator, device=start.device) < 0.5
+        parents = torch.randint(
+            elite, (2, population - elite), generator=generator, device=start.device
+        )
+        first = (
+            torch.rand(
+                population - elite, shape[1], generator=generator, device=start.device
+            )
+            < 0.5
+        )
         children = torch.where(first, survivors[parents[0]], survivors[parents[1]])
-        individuals = torch.cat([survivors, children + spread * noise(population - elite)])
+        individuals = torch.cat(
+            [survivors, children + spread * noise(population - elite)]
+        )

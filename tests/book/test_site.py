@@ -16,8 +16,8 @@ from tools import chapters
 ROOT = chapters.ROOT
 PAGES = [page.relative_to(ROOT).with_suffix("").as_posix() for page in chapters.documents()]
 CHAPTERS = [page.relative_to(ROOT).with_suffix("").as_posix() for page in chapters.chapters()]
-SOURCES = ["/".join(["_modules", *m.with_suffix("").parts]) for m in sorted(
-    p.relative_to(ROOT) for p in (ROOT / "dlref").rglob("*.py") if not p.stem.startswith("_"))]  # fmt: skip
+PACKAGE = chapters.Package(ROOT)
+SOURCES = [f"_modules/{m.replace('.', '/')}" for m in PACKAGE.within("dlref") if PACKAGE.exported(m)]
 ALL = [*PAGES, *SOURCES, "genindex", "py-modindex", "search"]
 
 

@@ -1,34 +1,39 @@
 """The house: three trees of one shape, every equation and every public name held, every chapter whole."""
 
 import ast
+import functools
 import importlib
 import inspect
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tools import chapters
+from tools import chapters, mutants
 
 ROOT = chapters.ROOT
-SHARED = ("data", "device", "plot", "train")
+SHARED = ("data", "device", "plot", "train", "count")
 PAGES = chapters.chapters()
 CHAPTERS = [page.relative_to(ROOT / "book").with_suffix("") for page in PAGES]
 MODULES = [f"dlref.{name}" for name in SHARED] + [f"dlref.{'.'.join(c.parts)}" for c in CHAPTERS]
-NAMES = [(m, name) for m in MODULES for name in importlib.import_module(m).__all__]
+PACKAGE = chapters.Package(ROOT)
+NAMES = [(m, name) for m in MODULES for name in PACKAGE.exported(m)]
 
 
 def text(page):
     return page.read_text(encoding="utf8")
 
 
-def files(folder, pattern):
-    return {
-        path.relative_to(ROOT / folder)
-        for path in (ROOT / folder).glob(f"*/{pattern}")
-        if not path.stem.startswith("_")
-    }
+def rooms(folder, prefix="", suffix=".py"):
+    """What stands in the folder of each part: files, and packages of several files; private ones aside."""
+    parts = {chapter.parts[0] for chapter in CHAPTERS}
+    paths = [path for part in parts for path in (ROOT / folder / part).glob(f"{prefix}[!_.]*")]
+    paths += [path for part in parts for path in (ROOT / folder / part).glob("*") if prefix and path.is_dir()]
+    found = {path for path in paths if path.suffix == suffix or (path.is_dir() and path.name[:2] != "__")}
+    return {Path(path.parent.name, path.stem.removeprefix(prefix)) for path in found}
 
 
 # ------------------------------------------------------------------------------------------------ three trees
@@ -39,21 +44,45 @@ def test_there_are_chapters():
 
 
 def test_three_trees_mirror_each_other():
-    pages = {path.with_suffix("") for path in files("book", "*.md") if path.parts[0] != "reference"}
-    modules = {path.with_suffix("") for path in files("dlref", "*.py")}
-    tests = {Path(p.parent, p.stem.removeprefix("test_")) for p in files("tests", "test_*.py") if p.parts[0] != "book"}
-    assert pages == modules == tests == set(CHAPTERS)
+    pages = {Path(path.parent.name, path.stem) for path in (ROOT / "book").glob("*/*.md")}
+    pages = {page for page in pages if page.parts[0] not in ("reference", "records")}
+    assert pages == rooms("dlref") == rooms("tests", "test_") == set(CHAPTERS)
 
 
-def test_shared_modules_have_tests():
-    for name in SHARED:
-        assert (ROOT / "tests" / f"test_{name}.py").is_file()
+FILES = [path.relative_to(ROOT / "dlref") for path in sorted((ROOT / "dlref").rglob("*.py")) if path.stem[:2] != "__"]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_module_is_short(module):
-    path = chapters.Package(ROOT).path(module)
-    assert len(text(path).splitlines()) <= 300
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_module_has_a_test_of_its_name(file):
+    """Or, where it is private, one whose docstring names it."""
+    path = mutants.tests_of(Path("dlref", file).as_posix())
+    assert (ROOT / path).is_file()
+    assert file.stem.startswith("_") or path == Path("tests", file.parent, f"test_{file.name}").as_posix()
+
+
+def test_only_the_checks_stand_loose_and_private():
+    assert [path.name for path in (ROOT / "dlref").glob("_[!_]*.py")] == ["_check.py"]
+
+
+def code_lines(source):
+    """Lines that hold code: without docstrings, comments and blank lines."""
+    tree = ast.parse(source)
+    words = [node for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
+    docstrings = {line for node in words for line in range(node.lineno, node.end_lineno + 1)}
+    layout = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    tokens = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type not in layout]
+    return len({line for t in tokens for line in range(t.start[0], t.end[0] + 1)} - docstrings)
+
+
+def test_lines_of_code_are_counted():
+    source = '"""Doc.\n\nMore.\n"""\n\n# note\nx = [\n    1,  # one\n]\n\n\ndef f():\n    """Doc."""\n'
+    assert code_lines(source) == 4
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_module_is_short(file):
+    path = ROOT / "dlref" / file
+    assert code_lines(text(path)) <= 200
     for node in ast.walk(ast.parse(text(path))):
         if isinstance(node, ast.FunctionDef):
             first = node.body[1 if ast.get_docstring(node) else 0] if len(node.body) > 1 else node.body[0]
@@ -63,11 +92,18 @@ def test_module_is_short(module):
 def test_nothing_imports_from_a_later_chapter():
     """Neither a module nor a page; shared modules import from no chapter at all."""
     package, seen = chapters.Package(ROOT), set()
-    shared = {f"dlref.{path.stem}" for path in (ROOT / "dlref").glob("*.py")} | {"dlref"}
+    loose = {f"dlref.{path.stem}" for path in (ROOT / "dlref").glob("*.py")} | {"dlref"}
+    inside = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for name in SHARED
+        for path in (ROOT / "dlref" / name).glob("*.py")
+    }
+    shared = loose | inside | {f"dlref.{name}" for name in SHARED}
     for name in shared:
         assert package.closure([name]) <= shared, name
     for page, chapter in zip(PAGES, CHAPTERS, strict=True):
-        seen.add("dlref." + ".".join(chapter.parts))
+        own = "dlref." + ".".join(chapter.parts)
+        seen |= {own, *package.within(own)}
         seen |= {
             f"dlref.{chapter.parts[0]}.{path.stem}" for path in (ROOT / "dlref" / chapter.parts[0]).glob("_[a-z]*.py")
         }
@@ -100,20 +136,20 @@ def test_labels_of_equations_begin_with_eq(page):
 # ------------------------------------------------------------------------------------------------ public names
 
 
-def test_file(module):
-    part = Path(*module.split(".")[1:])
-    return ROOT / "tests" / part.parent / f"test_{part.name}.py"
-
-
-test_file.__test__ = False
+@functools.cache
+def names_in_tests(module):
+    """Every name that the tests of a module use, or those of a package's modules."""
+    folder = (ROOT / "tests").joinpath(*module.split(".")[1:])
+    paths = list(folder.glob("test_*.py")) if folder.is_dir() else [folder.with_name(f"test_{folder.name}.py")]
+    nodes = [node for path in paths for node in ast.walk(ast.parse(text(path)))]
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return used | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
 @pytest.mark.parametrize(("module", "name"), NAMES, ids=[f"{m}.{n}" for m, n in NAMES])
 def test_public_name_has_a_test_and_a_docstring(module, name):
     value = getattr(importlib.import_module(module), name)
-    used = {n.id for n in ast.walk(ast.parse(text(test_file(module)))) if isinstance(n, ast.Name)}
-    used |= {n.attr for n in ast.walk(ast.parse(text(test_file(module)))) if isinstance(n, ast.Attribute)}
-    assert name in used, f"{test_file(module)} never uses {name}"
+    assert name in names_in_tests(module), f"the tests of {module} never use {name}"
     if not callable(value) or not hasattr(value, "__module__") or not value.__module__.startswith("dlref"):
         return  # a table of colours, an alias of a type
     doc = inspect.getdoc(value)
@@ -171,16 +207,18 @@ def test_page_shows_the_source_of_its_module(page):
         if source.stem.startswith("_"):  # what the part's modules share
             assert source.parent == ROOT / "dlref" / part
             continue
-        assert source == Path(module.__file__)
-        assert getattr(module, name_shown.split(".")[0]).__module__ == module.__name__
+        own_module = ".".join(source.relative_to(ROOT).with_suffix("").parts)
+        assert own_module in (module.__name__, *PACKAGE.within(module.__name__))
+        assert getattr(module, name_shown.split(".")[0]).__module__ == own_module
         own += 1
     assert own >= 2
-    assert any(name_shown.split(".")[0] in module.__all__ for _, name_shown in shown)
+    assert any(name_shown.split(".")[0] in PACKAGE.exported(module.__name__) for _, name_shown in shown)
 
 
 def test_page_pastes_no_code_of_its_module(page):
-    module = ast.parse(text(ROOT / "dlref" / page.parent.name / f"{page.stem}.py"))
-    own = {ast.unparse(node) for node in ast.walk(module) if isinstance(node, ast.FunctionDef)}
+    name = f"dlref.{page.parent.name}.{page.stem}"
+    modules = [ast.parse(text(PACKAGE.path(module))) for module in PACKAGE.within(name) or [name]]
+    own = {ast.unparse(node) for module in modules for node in ast.walk(module) if isinstance(node, ast.FunctionDef)}
     for cell in chapters.code_cells(chapters.read(page)):
         for node in ast.walk(ast.parse(cell)):
             assert not isinstance(node, ast.FunctionDef) or ast.unparse(node) not in own
@@ -309,7 +347,7 @@ def test_every_module_and_data_set_has_its_place_in_the_reference():
         assert f"## {name}\n" in pages[f"api_{part[0] if part else 'shared'}"]
         assert f".. automodule:: {module}\n" in pages[f"api_{part[0] if part else 'shared'}"]
     data = importlib.import_module("dlref.data")
-    sets = [name for name in data.__all__ if inspect.isfunction(getattr(data, name))]
+    sets = [name for name in PACKAGE.exported("dlref.data") if inspect.isfunction(getattr(data, name))]
     for name in sets:
         assert f"{{data-card}} {name}\n" in pages["data"]
         assert pages["data"].count(f"{name}(") or "base_url" in inspect.signature(getattr(data, name)).parameters

@@ -1,4 +1,4 @@
-"""Mirrors dlref/convnets/convolution.py, and _correlation.py behind it."""
+"""Mirrors dlref/convnets/convolution.py, and _correlation.py and _windows.py behind it."""
 
 from itertools import product
 
@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from dlref.convnets import Conv2d, avg_pool2d, conv2d, max_pool2d, output_size, receptive_field, toeplitz
-from dlref.convnets._correlation import Geometry, correlate, paint
+from dlref.convnets._correlation import correlate, paint
+from dlref.convnets._windows import Geometry
 
 DOUBLE = torch.float64
 

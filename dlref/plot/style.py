@@ -6,7 +6,11 @@ try:
     import matplotlib as mpl
     from cycler import cycler
 except ModuleNotFoundError as error:  # pragma: no cover
-    raise ImportError("dlref.plot needs matplotlib: pip install 'dlref[book]'") from error
+    raise ImportError(
+        "dlref.plot needs matplotlib: pip install 'dlref[book]'"
+    ) from error
+
+__all__ = ["COLOURS", "style"]
 
 COLOURS = {
     "#0072b2": "#56b4e9",  # C0 blue
@@ -22,10 +26,13 @@ COLOURS = {
 
 
 def style(*, dark: bool = False) -> None:
-    """Set matplotlib to the house style, and a notebook to vector output (SVG for the page, PDF for print).
+    """Set matplotlib to the house style, and a notebook to vector output.
+
+    SVG for the page, PDF for print.
 
     Args:
-        dark: colours for a dark page; the book makes the dark twin of a figure itself and never asks.
+        dark: colours for a dark page; the book makes the dark twin of a figure itself
+            and never asks.
 
     Source:
         Okabe & Ito (2008), "Color universal design".
@@ -58,7 +65,16 @@ def style(*, dark: bool = False) -> None:
             "image.cmap": "gray",
             "grid.color": grid,
             "grid.linewidth": 0.7,
-            **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink),
+            **dict.fromkeys(
+                (
+                    "text.color",
+                    "axes.labelcolor",
+                    "axes.edgecolor",
+                    "xtick.color",
+                    "ytick.color",
+                ),
+                ink,
+            ),
             "svg.hashsalt": "dlref",  # the same figure is the same file
             "pdf.fonttype": 42,
         }
@@ -68,4 +84,6 @@ def style(*, dark: bool = False) -> None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         if get_ipython() is not None:
-            set_matplotlib_formats("svg", "pdf", bbox_inches=None)  # the layout already fits the figure
+            set_matplotlib_formats(
+                "svg", "pdf", bbox_inches=None
+            )  # the layout already fits the figure

@@ -11,8 +11,10 @@ from torch.optim import Optimizer
 
 from dlref import _check
 
+__all__ = ["EarlyStopping", "History", "Snapshots", "State"]
+
 History = dict[str, list[float]]
-"""Column name (``loss``, ``valid_loss``, ``valid_accuracy``, ...) to one value an epoch."""
+"""Column name (``loss``, ``valid_loss``, ...) to one value an epoch."""
 
 
 @dataclass
@@ -43,13 +45,18 @@ class State:
 
 @runtime_checkable
 class Callback(Protocol):
-    """Called after every epoch. One with ``state_dict`` and ``load_state_dict`` is kept in checkpoints."""
+    """Called after every epoch.
+
+    One with ``state_dict`` and ``load_state_dict`` is kept in checkpoints.
+    """
 
     def __call__(self, state: State, /) -> None: ...
 
 
 class EarlyStopping:
-    """Stop when a column of the history has not improved for ``patience`` epochs, and restore the best weights.
+    """Stop when a column of the history no longer improves.
+
+    After ``patience`` epochs without improvement the best weights are restored.
 
     Args:
         patience: epochs without improvement to wait for, at least 1.
@@ -63,7 +70,8 @@ class EarlyStopping:
         KeyError: in training, if the history has no column ``monitor``.
 
     Source:
-        Prechelt (1998), "Early stopping - but when?", criterion UP with strips of one epoch.
+        Prechelt (1998), "Early stopping - but when?", criterion UP with strips of one
+        epoch.
 
     Example:
         >>> EarlyStopping(patience=3).best
@@ -71,7 +79,12 @@ class EarlyStopping:
     """
 
     def __init__(
-        self, patience: int = 5, *, monitor: str = "valid_loss", mode: str = "min", restore: bool = True
+        self,
+        patience: int = 5,
+        *,
+        monitor: str = "valid_loss",
+        mode: str = "min",
+        restore: bool = True,
     ) -> None:
         self.patience = _check.integer("patience", patience, 1)
         self.sign = {"min": 1, "max": -1}[_check.one_of("mode", mode, ("min", "max"))]
@@ -82,7 +95,10 @@ class EarlyStopping:
     def __call__(self, state: State) -> None:
         """Compare this epoch with the best so far."""
         if self.monitor not in state.history:
-            raise KeyError(f"monitor {self.monitor!r} is not among the columns {sorted(state.history)}")
+            raise KeyError(
+                f"monitor {self.monitor!r} is not among the columns "
+                f"{sorted(state.history)}"
+            )
         value = state.history[self.monitor][-1]
         if self.sign * value < self.sign * self.best:
             self.best, self.best_epoch = value, state.epoch
@@ -94,15 +110,23 @@ class EarlyStopping:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self.weights}
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "weights": self.weights,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up where a checkpoint left off."""
-        self.best, self.best_epoch, self.weights = state["best"], state["best_epoch"], dict(state["weights"])
+        self.best = state["best"]
+        self.best_epoch = state["best_epoch"]
+        self.weights = dict(state["weights"])
 
 
 class Snapshots:
-    """Keep a copy of the weights after the given epochs, in :attr:`weights`, epoch to ``state_dict``.
+    """Keep a copy of the weights after the given epochs.
+
+    In :attr:`weights`, epoch to ``state_dict``.
 
     Args:
         epochs: the epochs after which to copy, counted from 1.

@@ -1,11 +1,15 @@
-"""Mirrors dlref/_processes.py within one process; tests/test_train.py starts two for real."""
+"""Mirrors dlref/train/processes.py."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from dlref import _processes
-from dlref._processes import Mean, Share, batches_of, join, rank_and_world
+from dlref.train import processes
+from dlref.train.processes import Mean, Share, batches_of, join, rank_and_world
 
 CPU = torch.device("cpu")
 
@@ -35,9 +39,9 @@ def test_mean_lives_on_its_device_in_a_type_that_is_there(monkeypatch):
 
 @pytest.mark.parametrize(("available", "initialized", "expected"), [(1, 1, 3.0), (1, 0, 2.0), (0, 1, 2.0)])
 def test_mean_is_over_all_processes(monkeypatch, available, initialized, expected):
-    monkeypatch.setattr(_processes.dist, "is_available", lambda: bool(available))
-    monkeypatch.setattr(_processes.dist, "is_initialized", lambda: bool(initialized))
-    monkeypatch.setattr(_processes.dist, "all_reduce", lambda sums: sums.add_(torch.tensor([4.0, 1.0])))
+    monkeypatch.setattr(processes.dist, "is_available", lambda: bool(available))
+    monkeypatch.setattr(processes.dist, "is_initialized", lambda: bool(initialized))
+    monkeypatch.setattr(processes.dist, "all_reduce", lambda sums: sums.add_(torch.tensor([4.0, 1.0])))
     mean = Mean(CPU)
     mean.add(torch.tensor(2.0), 1)
     assert mean.over_processes() == expected
@@ -78,13 +82,13 @@ def test_batches_go_to_the_device():
 
 
 def test_workers_are_those_asked_for(monkeypatch):
-    asked, loader = [], _processes.DataLoader
+    asked, loader = [], processes.DataLoader
 
     def spy(*args, num_workers, **kwargs):
         asked.append(num_workers)
         return loader(*args, num_workers=0, **kwargs)
 
-    monkeypatch.setattr(_processes, "DataLoader", spy)
+    monkeypatch.setattr(processes, "DataLoader", spy)
     data = TensorDataset(torch.arange(2.0), torch.arange(2))
     list(batches_of(data, [torch.tensor([1])], CPU))
     list(batches_of(data, [torch.tensor([1])], CPU, 3))
@@ -95,16 +99,16 @@ def test_workers_are_those_asked_for(monkeypatch):
 def group(monkeypatch):
     """What is asked of torch.distributed and of CUDA, neither of which need be there."""
     asked = []
-    monkeypatch.setattr(_processes.dist, "is_initialized", lambda: "init" in dict(asked))
-    monkeypatch.setattr(_processes.dist, "init_process_group", lambda backend: asked.append(("init", backend)))
-    monkeypatch.setattr(_processes.atexit, "register", lambda function: asked.append(("at exit", function)))
+    monkeypatch.setattr(processes.dist, "is_initialized", lambda: "init" in dict(asked))
+    monkeypatch.setattr(processes.dist, "init_process_group", lambda backend: asked.append(("init", backend)))
+    monkeypatch.setattr(processes.atexit, "register", lambda function: asked.append(("at exit", function)))
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: asked.append(("set", device)))
     return asked
 
 
 def test_one_process_joins_nothing(monkeypatch, group):
     under_torchrun(monkeypatch, 0, 1, 1)
-    monkeypatch.setattr(_processes, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(processes, "default_device", lambda: torch.device("cuda"))
     assert join(None) == (0, 1, torch.device("cuda"))
     assert join(CPU) == (0, 1, CPU)
     assert group == []
@@ -112,9 +116,9 @@ def test_one_process_joins_nothing(monkeypatch, group):
 
 def test_processes_on_gpus(monkeypatch, group):
     under_torchrun(monkeypatch, 3, 2, 1)
-    monkeypatch.setattr(_processes, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(processes, "default_device", lambda: torch.device("cuda"))
     own = torch.device("cuda", 1)
-    expected = [("set", own), ("init", "nccl"), ("at exit", _processes.dist.destroy_process_group)]
+    expected = [("set", own), ("init", "nccl"), ("at exit", processes.dist.destroy_process_group)]
     assert join(None) == (3, 2, own)
     assert group == expected
     assert join(own) == (3, 2, own)
@@ -123,6 +127,41 @@ def test_processes_on_gpus(monkeypatch, group):
 
 def test_processes_on_cpus(monkeypatch, group):
     under_torchrun(monkeypatch, 1, 2, 1)
-    monkeypatch.setattr(_processes, "default_device", lambda: CPU)
+    monkeypatch.setattr(processes, "default_device", lambda: CPU)
     assert join(None) == (1, 2, CPU)
-    assert group == [("init", "gloo"), ("at exit", _processes.dist.destroy_process_group)]
+    assert group == [("init", "gloo"), ("at exit", processes.dist.destroy_process_group)]
+
+
+SCRIPT = """
+import os, sys, torch
+from torch import nn
+from torch.nn import functional as F
+from dlref.train import EarlyStopping, accuracy, fit
+torch.manual_seed(0)
+x = torch.randn(25, 4, generator=torch.Generator().manual_seed(1))   # batches of 8, 8, 8 and 1
+y = (x[:, 0] > 0).long()
+model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
+history = fit(model, F.cross_entropy, (x, y), (x[:11], y[:11]), optimizer=optimizer, epochs=6, batch_size=8,
+              metrics={"accuracy": accuracy}, checkpoint=sys.argv[1], callbacks=[EarlyStopping(4)])
+torch.save({"history": history, "weights": model.state_dict()}, f"{sys.argv[1]}.{os.environ.get('RANK', 'alone')}")
+"""
+
+
+@pytest.mark.own_process
+def test_two_processes_find_the_losses_of_one(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "DLREF_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run([sys.executable, script, tmp_path / "one"], check=True, env=environment)
+    ran = subprocess.run(
+        [*torchrun, script, tmp_path / "two"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    one, *two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.alone", "two.0", "two.1"))
+    for rank in two:
+        torch.testing.assert_close(rank["history"], one["history"], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(rank["weights"], one["weights"], rtol=1e-5, atol=1e-5)
+    kept = torch.load(tmp_path / "two", weights_only=True)
+    assert set(kept["model"]) == set(one["weights"]), "the checkpoint is that of the plain model"

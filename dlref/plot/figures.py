@@ -1,9 +1,4 @@
-"""The house style of figures, and the few pictures that several chapters draw.
-
-Colours come in pairs, for light and for dark pages; what draws should name them ``"C0"`` ... ``"C5"`` and leave text
-and axes to the style, so that a figure can be had in both. The palette keeps its order of lightness for readers who do
-not see all hues (after Okabe & Ito, 2008).
-"""
+"""The pictures that several chapters draw."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,27 +12,26 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from dlref import _check
-from dlref._animation import Animation, animate
-from dlref._style import COLOURS, style
 
 __all__ = [
-    "COLOURS",
-    "Animation",
-    "animate",
     "confusion_matrix",
     "contour_path",
     "decision_boundary",
     "image_grid",
     "layer_histograms",
     "loss_curves",
-    "style",
 ]
 
-# The middle of viridis: its ends are lost, one on a dark page, the other on a light one.
-_CONTOURS = LinearSegmentedColormap.from_list("contours", plt.get_cmap("viridis")(np.linspace(0.3, 0.85, 16)))
+# The middle of viridis: its ends are lost, one on a dark page, the other on a light
+# one.
+_CONTOURS = LinearSegmentedColormap.from_list(
+    "contours", plt.get_cmap("viridis")(np.linspace(0.3, 0.85, 16))
+)
 
 
-def loss_curves(history: Mapping[str, Sequence[float]], *, ax: Axes | None = None, log: bool = False) -> Axes:
+def loss_curves(
+    history: Mapping[str, Sequence[float]], *, ax: Axes | None = None, log: bool = False
+) -> Axes:
     """One line a column of a history, against the epoch.
 
     Args:
@@ -56,7 +50,9 @@ def loss_curves(history: Mapping[str, Sequence[float]], *, ax: Axes | None = Non
         'epoch'
     """
     if not history or not all(len(values) for values in history.values()):
-        raise ValueError(f"history must have a column with a value, got {_check.describe(history)}")
+        raise ValueError(
+            f"history must have a column with a value, got {_check.describe(history)}"
+        )
     ax = _axes(ax)
     for name, values in history.items():
         ax.plot(range(1, len(values) + 1), values, label=name.replace("_", " "))
@@ -91,7 +87,12 @@ def contour_path(
         This book.
 
     Example:
-        >>> ax = contour_path(lambda x, y: x**2 + y**2, {"GD": np.eye(2)}, xlim=(-1.0, 1.0), ylim=(-1.0, 1.0))
+        >>> ax = contour_path(
+        ...     lambda x, y: x**2 + y**2,
+        ...     {"GD": np.eye(2)},
+        ...     xlim=(-1.0, 1.0),
+        ...     ylim=(-1.0, 1.0),
+        ... )
         >>> len(ax.lines)
         2
     """
@@ -101,7 +102,9 @@ def contour_path(
     x, y = np.meshgrid(np.linspace(*xlim, 100), np.linspace(*ylim, 100))
     ax.contour(x, y, f(x, y), levels=levels, cmap=_CONTOURS, linewidths=0.8, alpha=0.8)
     for i, (name, path) in enumerate(paths.items()):
-        ax.plot(*path.T, marker=".", markersize=4, linewidth=1.4, color=f"C{i}", label=name)
+        ax.plot(
+            *path.T, marker=".", markersize=4, linewidth=1.4, color=f"C{i}", label=name
+        )
         ax.plot(*path[-1], marker="o", markersize=7, color=f"C{i}")
     ax.set(xlim=xlim, ylim=ylim)
     ax.grid(visible=False)
@@ -125,10 +128,12 @@ def image_grid(
         columns: pictures a row.
         size: width of a picture in inches.
         cmap: colour map of pictures in one colour.
-        symmetric: let the middle of the colour map be zero, and all pictures share one scale.
+        symmetric: let the middle of the colour map be zero, and all pictures share one
+            scale.
 
     Raises:
-        ValueError: if the shapes are wrong, or there are not as many titles as pictures.
+        ValueError: if the shapes are wrong, or there are not as many titles as
+            pictures.
 
     Source:
         This book.
@@ -137,15 +142,32 @@ def image_grid(
         >>> len(image_grid(np.zeros((3, 4, 4)), columns=2).axes)
         4
     """
-    if images.ndim not in (3, 4) or not images.size or (images.ndim == 4 and images.shape[3] != 3):
-        raise ValueError(f"images must have shape (N, H, W) or (N, H, W, 3), got {_check.describe(images)}")
+    if (
+        images.ndim not in (3, 4)
+        or not images.size
+        or (images.ndim == 4 and images.shape[3] != 3)
+    ):
+        raise ValueError(
+            "images must have shape (N, H, W) or (N, H, W, 3), got "
+            f"{_check.describe(images)}"
+        )
     if titles and len(titles) != len(images):
-        raise ValueError(f"titles must be as many as images, {len(images)}, got {len(titles)}")
+        raise ValueError(
+            f"titles must be as many as images, {len(images)}, got {len(titles)}"
+        )
     columns = min(_check.integer("columns", columns, 1), len(images))
     rows = -(-len(images) // columns)
     height = size + 0.22 * bool(titles)
-    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, height * rows), squeeze=False, layout="none")
-    figure.subplots_adjust(0, 0, 1, size / height, wspace=0.06, hspace=0.06 + 0.22 * bool(titles) / size)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(size * columns, height * rows),
+        squeeze=False,
+        layout="none",
+    )
+    figure.subplots_adjust(
+        0, 0, 1, size / height, wspace=0.06, hspace=0.06 + 0.22 * bool(titles) / size
+    )
     limit = float(np.abs(images).max())
     scale: dict[str, Any] = {"vmin": -limit, "vmax": limit} if symmetric else {}
     for ax in axes.flat:
@@ -157,11 +179,14 @@ def image_grid(
     return figure
 
 
-def confusion_matrix(matrix: Int[np.ndarray, "K K"], classes: Sequence[str], *, ax: Axes | None = None) -> Axes:
+def confusion_matrix(
+    matrix: Int[np.ndarray, "K K"], classes: Sequence[str], *, ax: Axes | None = None
+) -> Axes:
     """A confusion matrix, the diagonal left pale so that the mistakes stand out.
 
     Args:
-        matrix: row: the true class, column: the predicted one; counts, as scikit-learn's function of this name gives.
+        matrix: row: the true class, column: the predicted one; counts, as
+            scikit-learn's function of this name gives.
         classes: names of the classes.
         ax: where to draw; by default a new figure.
 
@@ -176,15 +201,25 @@ def confusion_matrix(matrix: Int[np.ndarray, "K K"], classes: Sequence[str], *, 
         'true class'
     """
     if matrix.shape != (len(classes), len(classes)):
-        raise ValueError(f"matrix must be {len(classes)} x {len(classes)}, got {_check.describe(matrix)}")
+        raise ValueError(
+            f"matrix must be {len(classes)} x {len(classes)}, got "
+            f"{_check.describe(matrix)}"
+        )
     if ax is None:
         _, ax = plt.subplots(figsize=(4.8, 4.8))
     mistakes = matrix - np.diag(np.diag(matrix))
-    ax.imshow(np.ma.masked_equal(mistakes, 0), cmap="Oranges", vmin=0, vmax=max(1, int(mistakes.max())) * 1.6)
+    ax.imshow(
+        np.ma.masked_equal(mistakes, 0),
+        cmap="Oranges",
+        vmin=0,
+        vmax=max(1, int(mistakes.max())) * 1.6,
+    )
     for (i, j), count in np.ndenumerate(matrix):
         if count:
             colour = mpl.rcParams["text.color"] if i == j else "black"
-            ax.text(j, i, str(count), ha="center", va="center", fontsize=9, color=colour)
+            ax.text(
+                j, i, str(count), ha="center", va="center", fontsize=9, color=colour
+            )
     positions = range(len(classes))
     ax.set_xticks(positions, classes)
     ax.set_yticks(positions, classes)
@@ -201,7 +236,7 @@ def decision_boundary(
     threshold: float = 0.5,
     ax: Axes | None = None,
 ) -> Axes:
-    """Points of two classes in the plane, and the line where a classifier changes its mind.
+    """Points of two classes, and the line where a classifier changes its mind.
 
     Args:
         score: value of each row of an (n, 2) array, above ``threshold`` for class 1.
@@ -226,12 +261,30 @@ def decision_boundary(
     ax = _axes(ax)
     low, high = X.min(0), X.max(0)
     margin = 0.1 * (high - low) + 1e-9
-    u, v = np.meshgrid(*(np.linspace(a, b, 200) for a, b in zip(low - margin, high + margin, strict=True)))
+    u, v = np.meshgrid(
+        *(
+            np.linspace(a, b, 200)
+            for a, b in zip(low - margin, high + margin, strict=True)
+        )
+    )
     values = np.asarray(score(np.column_stack([u.ravel(), v.ravel()]))).reshape(u.shape)
-    ax.contourf(u, v, values > threshold, levels=[-0.5, 0.5, 1.5], colors=["C0", "C1"], alpha=0.12)
+    ax.contourf(
+        u,
+        v,
+        values > threshold,
+        levels=[-0.5, 0.5, 1.5],
+        colors=["C0", "C1"],
+        alpha=0.12,
+    )
     ax.contour(u, v, values, levels=[threshold], colors=[mpl.rcParams["text.color"]])
     for label, marker in enumerate("os"):
-        ax.plot(*X[labels == label].T, marker, color=f"C{label}", markersize=5, label=f"class {label}")
+        ax.plot(
+            *X[labels == label].T,
+            marker,
+            color=f"C{label}",
+            markersize=5,
+            label=f"class {label}",
+        )
     return ax
 
 
@@ -253,8 +306,12 @@ def layer_histograms(values: Mapping[str, np.ndarray], *, bins: int = 60) -> Fig
         2
     """
     if not values or not all(np.size(layer) for layer in values.values()):
-        raise ValueError(f"values must hold a layer with values, got {_check.describe(values)}")
-    figure, axes = plt.subplots(1, len(values), figsize=(1.6 * len(values) + 1, 2.4), sharex=True, squeeze=False)
+        raise ValueError(
+            f"values must hold a layer with values, got {_check.describe(values)}"
+        )
+    figure, axes = plt.subplots(
+        1, len(values), figsize=(1.6 * len(values) + 1, 2.4), sharex=True, squeeze=False
+    )
     everything = np.concatenate([np.ravel(layer) for layer in values.values()])
     span = (float(everything.min()), float(everything.max()))
     for ax, (name, layer) in zip(axes.flat, values.items(), strict=True):

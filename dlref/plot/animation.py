@@ -16,11 +16,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dlref import _check
-from dlref._style import style
+from dlref.plot.style import style
+
+__all__ = ["Animation", "animate"]
 
 
 class Animation:
-    """Frames with a play button and a slider on a page, a strip of four of them in print; see :func:`animate`.
+    """Frames with a play button and a slider on a page, a strip of four in print.
+
+    See :func:`animate`.
 
     It starts by itself unless the reader asks the system for reduced motion.
 
@@ -37,32 +41,71 @@ class Animation:
     Example:
         >>> def text(figure, t):
         ...     figure.axes[0].text(0, 0, str(t))
-        >>> animation = animate(text, [1, 2], background=Figure.subplots, alt="a number", caption="It grows.")
+        >>> animation = animate(
+        ...     text,
+        ...     [1, 2],
+        ...     background=Figure.subplots,
+        ...     alt="a number",
+        ...     caption="It grows.",
+        ... )
         >>> sorted(animation._repr_mimebundle_())
         ['application/pdf', 'text/html']
     """
 
-    def __init__(self, frames: dict[str, list[bytes]], strip: bytes, *, alt: str, caption: str, fps: float) -> None:
-        self.frames, self.strip, self.alt, self.caption, self.fps = frames, strip, alt, caption, fps
+    def __init__(
+        self,
+        frames: dict[str, list[bytes]],
+        strip: bytes,
+        *,
+        alt: str,
+        caption: str,
+        fps: float,
+    ) -> None:
+        self.frames = frames
+        self.strip = strip
+        self.alt = alt
+        self.caption = caption
+        self.fps = fps
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002  IPython's interface
+    def _repr_mimebundle_(
+        self,
+        include: Any = None,  # noqa: ARG002  IPython's interface
+        exclude: Any = None,  # noqa: ARG002
+    ) -> dict[str, Any]:
         sources = {
-            theme: ["data:image/png;base64," + base64.b64encode(frame).decode() for frame in frames]
+            theme: [
+                "data:image/png;base64," + base64.b64encode(frame).decode()
+                for frame in frames
+            ]
             for theme, frames in self.frames.items()
         }
         # the name comes from the content: a book that is built twice is the same twice
-        name = "anim-" + uuid.uuid5(uuid.NAMESPACE_OID, self.caption + sources["light"][-1]).hex[:12]
+        name = (
+            "anim-"
+            + uuid.uuid5(uuid.NAMESPACE_OID, self.caption + sources["light"][-1]).hex[
+                :12
+            ]
+        )
         page = _PLAYER.substitute(
             name=name,
             alt=html.escape(self.alt, quote=True),
             caption=html.escape(self.caption),
             last=len(sources["light"]) - 1,
             first=sources["light"][0],
-            **dict(zip(("width", "height"), Image.open(io.BytesIO(self.frames["light"][0])).size, strict=True)),
+            **dict(
+                zip(
+                    ("width", "height"),
+                    Image.open(io.BytesIO(self.frames["light"][0])).size,
+                    strict=True,
+                )
+            ),
             delay=round(1000 / self.fps),
             frames=json.dumps(sources),
         )
-        return {"text/html": page, "application/pdf": base64.b64encode(self.strip).decode()}
+        return {
+            "text/html": page,
+            "application/pdf": base64.b64encode(self.strip).decode(),
+        }
 
 
 def animate(
@@ -75,11 +118,13 @@ def animate(
     figsize: tuple[float, float] = (6.4, 3.6),
     fps: float = 8,
 ) -> Animation:
-    """Draw what stays once, and what moves for each frame; all of it for light and for dark pages.
+    """Draw what stays once, and what moves for each frame.
+
+    All of it for light and for dark pages.
 
     Args:
-        draw: called with the figure and an element of ``frames``; adds lines, text or images to its axes, which are
-            taken off again before the next frame.
+        draw: called with the figure and an element of ``frames``; adds lines, text or
+            images to its axes, which are taken off again before the next frame.
         frames: what tells the frames apart: times, steps, parameters.
         background: called with the empty figure; makes the axes and draws what stays.
         alt: what the animation shows, for those who do not see it.
@@ -88,7 +133,8 @@ def animate(
         fps: frames a second, above 0.
 
     Raises:
-        ValueError: if there is no frame, ``alt`` or ``caption`` is empty, or ``fps`` is not positive.
+        ValueError: if there is no frame, ``alt`` or ``caption`` is empty, or ``fps`` is
+            not positive.
 
     Source:
         This book.
@@ -98,7 +144,9 @@ def animate(
         ...     figure.subplots().set(xlim=(0, 2))
         >>> def dot(figure, x):
         ...     figure.axes[0].plot(x, 0, "o")
-        >>> animation = animate(dot, range(3), background=axes, alt="a dot", caption="It moves.")
+        >>> animation = animate(
+        ...     dot, range(3), background=axes, alt="a dot", caption="It moves."
+        ... )
         >>> len(animation.frames["dark"])
         3
     """
@@ -114,7 +162,10 @@ def animate(
             style(dark=theme == "dark")
             pictures[theme] = _frames(draw, frames, background, figsize)
         style()
-        four = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(4, len(frames)))]
+        four = [
+            frames[round(i)]
+            for i in np.linspace(0, len(frames) - 1, min(4, len(frames)))
+        ]
         figure = Figure(figsize=(figsize[0] * len(four), figsize[1]))
         parts = figure.subfigures(1, len(four), squeeze=False)[0]
         for part, frame in zip(parts, four, strict=True):
@@ -136,7 +187,8 @@ def _frames(
     canvas = FigureCanvasAgg(figure)
     background(figure)
     canvas.draw()
-    still, settled = canvas.copy_from_bbox(figure.bbox), {id(artist) for artist in figure.findobj()}
+    still = canvas.copy_from_bbox(figure.bbox)
+    settled = {id(artist) for artist in figure.findobj()}
     limits = [(axes, axes.axis()) for axes in figure.axes]
     pictures: list[bytes] = []
     for frame in frames:
@@ -145,12 +197,16 @@ def _frames(
             axes.axis(bounds)  # what moves must not move the axes
         canvas.restore_region(still)
         for axes in figure.axes:
-            for artist in [child for child in axes.get_children() if id(child) not in settled]:
+            for artist in [
+                child for child in axes.get_children() if id(child) not in settled
+            ]:
                 axes.draw_artist(artist)
                 artist.remove()
         picture = io.BytesIO()
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba()))
-        pixels.quantize(64, method=Image.Quantize.FASTOCTREE).save(picture, "png", optimize=True)
+        pixels.quantize(64, method=Image.Quantize.FASTOCTREE).save(
+            picture, "png", optimize=True
+        )
         pictures.append(picture.getvalue())
     return pictures
 
@@ -166,10 +222,13 @@ _PLAYER = Template("""\
 <script>
 (() => {
   const root = document.getElementById("$name");
-  const [image, button, slider] = ["img", "button", "input"].map((tag) => root.querySelector(tag));
+  const image = root.querySelector("img");
+  const button = root.querySelector("button");
+  const slider = root.querySelector("input");
   const frames = $frames;
   let timer = null;
-  const current = () => frames[document.documentElement.dataset.theme === "dark" ? "dark" : "light"];
+  const page = document.documentElement;
+  const current = () => frames[page.dataset.theme === "dark" ? "dark" : "light"];
   const show = () => { image.src = current()[slider.value]; };
   const stop = () => {
     clearInterval(timer);
@@ -185,7 +244,7 @@ _PLAYER = Template("""\
   };
   button.addEventListener("click", () => (timer ? stop() : play()));
   slider.addEventListener("input", () => { stop(); show(); });
-  new MutationObserver(show).observe(document.documentElement, {attributeFilter: ["data-theme"]});
+  new MutationObserver(show).observe(page, {attributeFilter: ["data-theme"]});
   show();
   const moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   new IntersectionObserver((entries) => {

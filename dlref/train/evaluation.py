@@ -1,0 +1,192 @@
+"""What a model gives and how good that is, in evaluation mode and without gradients."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from dlref import _check
+from dlref.device import device as default_device
+from dlref.train.processes import Data, Mean, batches_of, join
+
+__all__ = ["accuracy", "evaluate", "evaluating", "predict"]
+
+Loss = Callable[[Any, Any], Tensor]
+
+
+def accuracy(output: Tensor, target: Tensor) -> Tensor:
+    """Share of examples whose largest output is the target class.
+
+    Args:
+        output: (B, classes, ...) scores.
+        target: (B, ...) class indices.
+
+    Raises:
+        ValueError: if the shapes do not belong together.
+
+    Source:
+        Zero-one loss, one minus its mean.
+
+    Example:
+        >>> accuracy(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
+        tensor(0.5000)
+    """
+    predicted = output.argmax(1)
+    if predicted.shape != target.shape:
+        raise ValueError(
+            f"target must have shape {tuple(predicted.shape)}, got "
+            f"{_check.describe(target)}"
+        )
+    return (predicted == target).float().mean()
+
+
+def evaluate(
+    model: nn.Module,
+    loss: Loss,
+    data: Data,
+    *,
+    metrics: Mapping[str, Loss] | None = None,
+    batch_size: int = 256,
+    device: torch.device | None = None,
+) -> dict[str, float]:
+    """Mean loss and metrics over ``data``, in evaluation mode, without gradients.
+
+    Args:
+        model: left in the mode it was in.
+        loss, metrics, device: as in :func:`fit`.
+        data: ``(inputs, targets)`` or a Dataset.
+        batch_size: examples at a time.
+
+    Raises:
+        TypeError, ValueError: if an argument is of the wrong kind, or the data empty or
+            of unequal lengths.
+
+    Source:
+        This book.
+
+    Example:
+        >>> x, y = torch.eye(2), torch.tensor([0, 1])
+        >>> evaluate(
+        ...     nn.Identity(),
+        ...     nn.functional.cross_entropy,
+        ...     (x, y),
+        ...     metrics={"accuracy": accuracy},
+        ... )["accuracy"]
+        1.0
+    """
+    size = length("data", data)
+    batch_size = _check.integer("batch_size", batch_size, 1)
+    _, _, device = join(device)
+    functions = {"loss": loss, **(metrics or {})}
+    means = {name: Mean(device) for name in functions}
+    model.to(device)
+    with evaluating(model):
+        for share, inputs, targets in batches_of(
+            data, torch.arange(size).split(batch_size), device
+        ):
+            output = model(inputs)
+            for name, function in functions.items():
+                means[name].add(function(output, targets), share.count)
+    return {name: mean.over_processes() for name, mean in means.items()}
+
+
+def predict(
+    model: nn.Module,
+    inputs: Tensor,
+    *,
+    batch_size: int = 256,
+    device: torch.device | None = None,
+) -> Tensor:
+    """Outputs of ``model`` for all inputs, in evaluation mode, on the CPU.
+
+    Without gradients.
+
+    Args:
+        model: left in the mode it was in.
+        inputs: (N, ...) examples.
+        batch_size, device: examples at a time, and where to compute.
+
+    Raises:
+        TypeError, ValueError: if ``inputs`` is no tensor or empty, or ``batch_size`` no
+            positive integer.
+
+    Source:
+        This book.
+
+    Example:
+        >>> predict(nn.Linear(3, 2), torch.zeros(5, 3)).shape
+        torch.Size([5, 2])
+    """
+    if not isinstance(inputs, Tensor):
+        raise TypeError(f"inputs must be a tensor, got {_check.describe(inputs)}")
+    if inputs.ndim == 0 or len(inputs) == 0:
+        raise ValueError(
+            f"inputs must hold at least one example, got {_check.describe(inputs)}"
+        )
+    batch_size = _check.integer("batch_size", batch_size, 1)
+    device = default_device() if device is None else device
+    model.to(device)
+    with evaluating(model):
+        return torch.cat(
+            [model(part.to(device)).cpu() for part in inputs.split(batch_size)]
+        )
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients.
+
+    Afterwards each module is back in its own mode.
+
+    Args:
+        model: the network.
+
+    Source:
+        This book.
+
+    Example:
+        >>> model = nn.Dropout()
+        >>> with evaluating(model):
+        ...     model.training
+        False
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def length(name: str, data: Data) -> int:
+    """How many examples there are, or an error that names the argument."""
+    if isinstance(data, tuple):
+        if len(data) != 2 or not all(
+            isinstance(part, Tensor) and part.ndim for part in data
+        ):
+            got = ", ".join(map(_check.describe, data))
+            raise TypeError(
+                f"{name} must be a pair of tensors (inputs, targets) or a Dataset, got "
+                f"({got})"
+            )
+        if len(data[0]) != len(data[1]):
+            raise ValueError(
+                f"{name} must hold as many inputs as targets, got {len(data[0])} and "
+                f"{len(data[1])}"
+            )
+        size = len(data[0])
+    elif isinstance(data, Dataset) and hasattr(data, "__len__"):
+        size = len(data)  # type: ignore[arg-type]
+    else:
+        raise TypeError(
+            f"{name} must be a pair of tensors (inputs, targets) or a Dataset, got "
+            f"{_check.describe(data)}"
+        )
+    if size == 0:
+        raise ValueError(f"{name} must not be empty")
+    return size

@@ -1,0 +1,145 @@
+"""Mirrors dlref/data/images.py."""
+
+import hashlib
+import re
+
+import numpy as np
+import pytest
+
+from dlref.data import (
+    Split,
+    _download,
+    cifar10,
+    digits,
+    fashion_mnist,
+    images,
+    mnist_full,
+    photograph,
+)
+
+
+def test_digits_are_split_once_and_for_all():
+    split = digits()
+    assert isinstance(split, Split)
+    assert split.x_train.shape == (4000, 28, 28)
+    assert split.x_test.shape == (1000, 28, 28)
+    assert split.x_train.dtype == split.x_test.dtype == np.float32
+    assert split.y_train.dtype == split.y_test.dtype == np.int64
+    assert np.bincount(split.y_train).tolist() == [400] * 10
+    assert np.bincount(split.y_test).tolist() == [100] * 10
+    assert split.x_train.min() == 0
+    assert split.x_train.max() == 1
+    assert split.classes == tuple("0123456789")
+    assert digits() is split
+    # the numbers of every chapter rest on this order
+    assert split.y_train[:12].tolist() == FIRST_LABELS
+    assert (
+        hashlib.sha256(np.concatenate([split.y_train, split.y_test]).astype(np.uint8).tobytes()).hexdigest()[:16]
+        == LABELS_SHA256
+    )
+
+
+FIRST_LABELS = [4, 3, 9, 9, 0, 9, 6, 5, 7, 7, 7, 9]
+
+
+LABELS_SHA256 = "d9302209d1b5ec3d"
+
+
+def test_no_test_image_is_a_training_image():
+    split = digits()
+    train = {image.tobytes() for image in split.x_train}
+    assert not any(image.tobytes() in train for image in split.x_test)
+    assert len(train) == 4000
+
+
+def test_chosen_digits_keep_the_split_and_are_numbered_in_order():
+    everything, pair = digits(), digits(classes=(8, 3))
+    assert pair.classes == ("8", "3")
+    keep = np.isin(everything.y_train, (3, 8))
+    np.testing.assert_array_equal(pair.x_train, everything.x_train[keep])
+    np.testing.assert_array_equal(pair.y_train, (everything.y_train[keep] == 3).astype(int))
+    assert pair.x_test.shape == (200, 28, 28)
+    assert np.bincount(pair.y_test).tolist() == [100, 100]
+
+
+@pytest.mark.parametrize("name", images.PHOTOGRAPHS)
+def test_photographs(name):
+    image = photograph(name)
+    assert image.ndim == 3
+    assert image.shape[2] == 3
+    assert image.dtype == np.uint8
+    assert image.std() > 20
+    small = photograph(name, size=64)
+    assert small.shape == (64, 64, 3)
+    assert small.dtype == np.uint8
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    square = image[top : top + side, left : left + side]
+    np.testing.assert_allclose(small.mean((0, 1)), square.mean((0, 1)), atol=1.5)
+    middle = slice(side // 4, 3 * side // 4)
+    np.testing.assert_allclose(small[16:48, 16:48].mean(), square[middle, middle].mean(), atol=4)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: digits(classes=(3, 10)), ValueError, "classes must be an integer in [0, 9], got 10"),
+        (lambda: digits(classes=(-1, 3)), ValueError, "classes must be an integer in [0, 9], got -1"),
+        (lambda: digits(classes=(3, 3)), ValueError, "classes must name at least two digits, each once, got (3, 3)"),
+        (lambda: digits(classes=(3,)), ValueError, "classes must name at least two digits, each once, got (3,)"),
+        (lambda: digits(classes="38"), TypeError, "classes must be a tuple of digits, got '38' (str)"),
+        (lambda: digits(classes=(3.0, 8)), TypeError, "classes must be an integer in [0, 9], got 3.0 (float)"),
+        (lambda: digits(classes=[3, 8]), TypeError, "classes must be a tuple of digits, got [3, 8] (list)"),
+        (lambda: photograph(["coffee"]), TypeError, "name must be a string that is not empty, got ['coffee'] (list)"),
+        (lambda: mnist_full(base_url=5), TypeError, "base_url must be a string that is not empty, got 5 (int)"),
+        (lambda: fashion_mnist(base_url=""), TypeError, "base_url must be a string that is not empty, got '' (str)"),
+        (lambda: cifar10(base_url=None), TypeError, "base_url must be a string that is not empty, got None (NoneType)"),
+        (lambda: photograph("coffee", size=64.0), TypeError, "size must be an integer in [1, 300], got 64.0 (float)"),
+        (lambda: photograph("lena"), ValueError, "name must be one of 'astronaut', 'chelsea', 'coffee', 'rocket', got"),
+        (lambda: photograph("coffee", size=0), ValueError, "size must be an integer in [1, 300], got 0"),
+        (lambda: photograph("coffee", size=301), ValueError, "size must be an integer in [1, 300], got 301"),
+    ],
+)
+def test_bad_input_names_the_offender(call, error, message):
+    with pytest.raises(error, match="^" + re.escape(message)):
+        call()
+
+
+PUBLISHED = {
+    "mnist_full": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        (
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873 d53e105ee54ea40749a09fcbcd1e9432 "
+            "9fb629c4189551a2d022fa330f9573f3 ec29112dd5afa0611ce80d1b7f02629c"
+        ),
+    ),
+    "fashion_mnist": (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        (
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d 25c81989df183df01b3e8a0aad5dffbe "
+            "bef4ecab320f06d8554ea6380940ec79 bb300cfdad3c16e7a12a480ee83cd310"
+        ),
+    ),
+    "cifar10": ("https://www.cs.toronto.edu/~kriz/", "c32a1d4ab5d03f1284b67883e8d87530"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_full_sets_are_asked_for_where_they_are_published(monkeypatch, name):
+    """Addresses, folders and checksums, as the data sets' own pages give them."""
+    asked = []
+
+    def fetch(*args):
+        asked.append(args)
+        if len(asked) == len(PUBLISHED[name][1].split()):
+            raise InterruptedError
+        return "nowhere"
+
+    monkeypatch.setattr(_download, "fetch", fetch)
+    with pytest.raises(InterruptedError):
+        getattr(images, name)(folder=f"somewhere/{name}")
+    url, hashes = PUBLISHED[name]
+    assert [args[2] for args in asked] == hashes.split()
+    folder = {"mnist_full": "mnist", "fashion_mnist": "fashion-mnist", "cifar10": "cifar10"}[name]
+    assert all((args[0], *args[3:]) == (url, f"somewhere/{name}", folder) for args in asked)

@@ -1,0 +1,100 @@
+"""Mirrors dlref/train/callbacks.py."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dlref.train import EarlyStopping, Snapshots, State
+from tests.train.runs import network, sgd, trained, weights
+
+
+def test_callbacks_see_the_epoch_and_can_stop():
+    seen = []
+
+    def callback(state):
+        seen.append((state.epoch, len(state.history["loss"]), state.model is model, state.optimizer is optimizer))
+        state.stop = state.epoch == 2
+
+    model = network()
+    optimizer = sgd(model)
+    trained(model, optimizer=optimizer, callbacks=[callback])
+    assert seen == [(1, 1, True, True), (2, 2, True, True)]
+    assert State(0, model, optimizer) == State(0, model, optimizer, {}, stop=False)
+
+
+def feed(callback, values, model=None, column="valid_loss"):
+    """Drive a callback by hand; the model's single weight is the epoch's number."""
+    model = model or nn.Linear(1, 1, bias=False)
+    state = State(0, model, sgd(model))
+    for epoch, value in enumerate(values, 1):
+        with torch.no_grad():
+            model.weight.fill_(epoch)
+        state.epoch = epoch
+        state.history.setdefault(column, []).append(value)
+        callback(state)
+        if state.stop:
+            break
+    return state
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "mode", "epoch", "best"),
+    [
+        ([3.0, 2.0, 2.5, 2.0, 1.0, 0.0], 2, "min", 4, 2),
+        ([3.0, 2.0, 2.5, 2.0, 1.0, 0.0], 3, "min", 6, 6),
+        ([0.1, 0.5, 0.4], 1, "max", 3, 2),
+        ([0.1, 0.1], 1, "max", 2, 1),
+    ],
+)
+def test_early_stopping_restores_the_best(values, patience, mode, epoch, best):
+    stopping = EarlyStopping(patience, mode=mode)
+    state = feed(stopping, values)
+    assert state.epoch == epoch
+    assert state.stop == (epoch - best >= patience)
+    assert stopping.best_epoch == best
+    assert stopping.best == values[best - 1]
+    assert state.model.weight.item() == best
+
+
+def test_early_stopping_may_keep_the_last_weights_and_watch_another_column():
+    stopping = EarlyStopping(1, monitor="loss", restore=False)
+    state = feed(stopping, [1.0, 2.0], column="loss")
+    assert state.stop
+    assert state.model.weight.item() == 2
+    with pytest.raises(KeyError, match="monitor 'valid_loss' is not among the columns \\['loss'\\]"):
+        feed(EarlyStopping(), [1.0], column="loss")
+    assert (EarlyStopping().patience, EarlyStopping().monitor, EarlyStopping().restore) == (5, "valid_loss", True)
+    assert EarlyStopping(mode="max").best == -np.inf
+
+
+def test_early_stopping_on_losses_that_are_never_finite_changes_nothing():
+    state = feed(EarlyStopping(2), [float("nan")] * 3)
+    assert state.stop
+    assert state.model.weight.item() == 2
+
+
+def test_snapshots_are_copies():
+    model, snapshots = network(), Snapshots([1, 3])
+    trained(model, callbacks=[snapshots])
+    assert list(snapshots.weights) == [1, 3]
+    one = network()
+    trained(one, epochs=1)
+    torch.testing.assert_close(snapshots.weights[1], weights(one), rtol=0, atol=0)
+    assert not torch.equal(snapshots.weights[3]["0.weight"], model[0].weight)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: EarlyStopping(0), "patience must be an integer >= 1, got 0"),
+        (lambda: EarlyStopping(mode="up"), "mode must be one of 'min', 'max', got 'up' (str)"),
+        (lambda: Snapshots([0]), "epochs must be an integer >= 1, got 0"),
+    ],
+)
+def test_bad_input_names_the_offender(call, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        call()

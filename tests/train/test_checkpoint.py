@@ -1,0 +1,177 @@
+"""Mirrors dlref/train/checkpoint.py."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dlref.train import EarlyStopping, Snapshots, State, fit
+from dlref.train import checkpoint as checkpoints
+from tests.train.runs import X, Y, network, sgd, trained, weights
+
+
+def run_with_everything(path, epochs, interrupt=None):
+    """Dropout (torch's generator), NumPy's and Python's generators, a schedule and two callbacks with state."""
+    import random
+
+    torch.manual_seed(9)
+    np.random.seed(9)
+    random.seed(9)
+    model = network(dropout=0.4)
+    optimizer = sgd(model)
+    calls = iter(range(10**9))
+
+    def loss(output, target):
+        if interrupt is not None and next(calls) == interrupt[0]:
+            raise interrupt[1]
+        return F.cross_entropy(output * (1 + 0.1 * np.random.random() + 0.1 * random.random()), target)
+
+    stopping, snapshots = EarlyStopping(50, monitor="loss"), Snapshots(range(1, 7))
+    history = fit(
+        model, loss, (X, Y), epochs=epochs, optimizer=optimizer, batch_size=16, checkpoint=path,
+        scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 8), callbacks=[stopping, snapshots],
+    )  # fmt: skip
+    return history, weights(model), stopping.state_dict(), snapshots.weights, optimizer.state_dict()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("power cut")])
+def test_resumes_to_the_very_same_numbers(tmp_path, error):
+    whole = run_with_everything(tmp_path / "whole.pt", 6)
+    path = tmp_path / "new folder" / "deeper" / "part.pt"
+    with pytest.raises(type(error)):
+        run_with_everything(path, 6, interrupt=(4 * 3 + 2, error))  # epoch 4, batch 3
+    assert torch.load(path, weights_only=True)["epoch"] == 3, "the last good checkpoint stays"
+    assert [p.name for p in path.parent.iterdir()] == ["part.pt"], "nothing half-written stays"
+    resumed = run_with_everything(path, 6)
+    assert resumed[0] == whole[0]
+    for ours, theirs in zip(resumed[1:], whole[1:], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    path = tmp_path / "run.pt"
+    whole = run_with_everything(path, 3)
+    again = run_with_everything(path, 3, interrupt=(0, AssertionError("trained again")))
+    assert again[0] == whole[0]
+    torch.testing.assert_close(again[1], whole[1], rtol=0, atol=0)
+
+
+def test_a_stopped_run_stays_stopped(tmp_path):
+    def stop(state):
+        state.stop = True
+
+    path = tmp_path / "run.pt"
+    assert len(trained(network(), callbacks=[stop], checkpoint=path)["loss"]) == 1
+    assert len(trained(network(), callbacks=[stop], checkpoint=str(path))["loss"]) == 1
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    trained(network(), epochs=1, checkpoint=path)
+    before, real = path.read_bytes(), torch.save
+
+    def full(content, where):
+        Path(where).write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="no space left"):
+        trained(network(), epochs=2, checkpoint=path)
+    monkeypatch.setattr(torch, "save", real)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_checkpoint_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=f"^checkpoint {re.escape(str(path))} is not one that fit wrote: "):
+        trained(network(), checkpoint=path)
+    assert path.read_bytes() == b"not a checkpoint"
+    torch.save({"epoch": 1}, path)
+    with pytest.raises(ValueError, match="is not one that fit wrote"):
+        trained(network(), checkpoint=path)
+    path.unlink()
+    trained(network(), epochs=1, checkpoint=path)
+    with pytest.raises(ValueError, match=r"is of another model or other callbacks; name another file or remove it$"):
+        trained(nn.Linear(4, 2), checkpoint=path)
+    with pytest.raises(ValueError, match=r"is of another model or other callbacks"):
+        trained(network(), checkpoint=path, callbacks=[Snapshots([1])])
+    wide = nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Dropout(), nn.Linear(9, 2))
+    with pytest.raises(ValueError, match=r"is of another model or optimizer: "):
+        trained(wide, checkpoint=path)
+
+
+def test_a_checkpoint_holds_the_generators_of_all_gpus(tmp_path, monkeypatch):
+    """There need be no GPU: what is asked of CUDA is noted."""
+    states, given = [torch.tensor([1], dtype=torch.uint8), torch.tensor([2], dtype=torch.uint8)], []
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: states)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", given.append)
+    path, model = tmp_path / "run.pt", network()
+    state = State(1, model, sgd(model))
+    checkpoints.save(path, state, None, [])
+    checkpoints.resume(path, state, None, [], torch.device("cpu"))
+    assert given == []
+    checkpoints.resume(path, state, None, [], torch.device("cuda"))
+    torch.testing.assert_close(given, [states])
+
+
+def test_a_checkpoint_is_read_on_the_cpu_and_runs_no_code(tmp_path, monkeypatch):
+    asked, real = [], torch.load
+    monkeypatch.setattr(torch, "load", lambda *args, **kwargs: asked.append(kwargs) or real(*args, **kwargs))
+    path = tmp_path / "run.pt"
+    trained(network(), epochs=1, checkpoint=path)
+    trained(network(), epochs=2, checkpoint=path)
+    assert asked == [{"map_location": "cpu", "weights_only": True}]
+
+
+def test_a_schedule_may_be_added_or_left_out_on_resuming(tmp_path):
+    def schedule(optimizer):
+        return torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+
+    for first, second in ((True, False), (False, True)):
+        path = tmp_path / f"{first}.pt"
+        model = network()
+        optimizer = sgd(model)
+        trained(model, 1, optimizer=optimizer, checkpoint=path, scheduler=schedule(optimizer) if first else None)
+        model = network()
+        optimizer = sgd(model)
+        history = trained(
+            model, 2, optimizer=optimizer, checkpoint=path, scheduler=schedule(optimizer) if second else None
+        )
+        assert len(history["loss"]) == 2
+
+
+@pytest.mark.own_process
+def test_control_c_leaves_the_last_good_checkpoint(tmp_path):
+    """A real signal to a real process in the middle of an epoch."""
+    path = tmp_path / "run.pt"
+    code = f"""
+import time, torch
+from torch import nn
+from dlref.train import fit
+model = nn.Linear(2, 1)
+def loss(a, b):
+    time.sleep(0.01)
+    return (a - b).square().mean()
+fit(model, loss, (torch.ones(40, 2), torch.ones(40, 1)), batch_size=4, epochs=1000,
+    optimizer=torch.optim.SGD(model.parameters(), lr=0.01), checkpoint={str(path)!r})
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in error
+    content = torch.load(path, weights_only=True)
+    assert len(content["history"]["loss"]) == content["epoch"] >= 1
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]

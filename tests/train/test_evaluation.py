@@ -1,0 +1,105 @@
+"""Mirrors dlref/train/evaluation.py."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dlref import train
+from dlref.train import (
+    accuracy,
+    evaluate,
+    evaluating,
+    evaluation,
+    predict,
+    processes,
+)
+from tests.train.runs import CPU, META, MODEL, PAIR, Placed, X, Y, network
+
+
+def test_evaluate_weighs_batches_by_their_size_and_leaves_modes_alone(close):
+    model = network(dropout=0.5)
+    model[2].eval()
+    got = evaluate(model, F.cross_entropy, (X, Y), metrics={"accuracy": accuracy}, batch_size=7)
+    assert [m.training for m in model.modules()] == [True, True, True, False, True]
+    with evaluating(model):
+        output = model(X)
+        assert not output.requires_grad
+    assert torch.is_grad_enabled()
+    close(got["loss"], F.cross_entropy(output, Y).item(), rtol=1e-6)
+    close(got["accuracy"], (output.argmax(1) == Y).double().mean().item(), rtol=1e-6)
+    assert list(evaluate(model, F.cross_entropy, (X, Y))) == ["loss"]
+    with pytest.raises(ZeroDivisionError), evaluating(model):
+        _ = 1 / 0
+    assert [m.training for m in model.modules()] == [True, True, True, False, True]
+
+
+def test_predict_is_the_model_in_parts(close):
+    model = network(dropout=0.5)
+    outputs = predict(model, X, batch_size=7)
+    assert model.training
+    model.eval()
+    close(outputs, model(X).detach(), rtol=1e-6, atol=1e-7)
+    assert not outputs.requires_grad
+
+
+def test_accuracy_counts_also_per_pixel():
+    output = torch.tensor([[[1.0, 0.0], [2.0, 3.0]], [[0.0, 1.0], [4.0, 0.0]]])  # B 2, classes 2, positions 2
+    assert accuracy(output, torch.tensor([[1, 1], [0, 0]])).item() == 0.75
+    with pytest.raises(ValueError, match=r"^target must have shape \(2, 2\), got torch.int64 tensor of shape \(2,\)$"):
+        accuracy(output, torch.tensor([1, 0]))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_bad_input_of_evaluate_and_predict_names_the_offender():
+    for call, error, message in [
+        (lambda: evaluate(MODEL, F.cross_entropy, (X, Y[:1])), ValueError, "data must hold as many inputs as targets"),
+        (lambda: evaluate(MODEL, F.cross_entropy, (X, Y), batch_size=0), ValueError, "batch_size must be an integer"),
+        (lambda: predict(MODEL, X.numpy()), TypeError, "inputs must be a tensor, got float32 array of shape (50, 4)"),
+        (lambda: predict(MODEL, X[:0]), ValueError, "inputs must hold at least one example, got torch.float32 tensor"),
+        (lambda: predict(MODEL, torch.tensor(1.0)), ValueError, "inputs must hold at least one example"),
+        (lambda: predict(MODEL, X, batch_size=0), ValueError, "batch_size must be an integer >= 1, got 0"),
+    ]:
+        with pytest.raises(error, match="^" + re.escape(message)):
+            call()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_evaluate_and_predict_go_to_the_device_too(monkeypatch):
+    joined, spread = [], []
+
+    def batches_of(data, batches, device):
+        spread.append(device)
+        return processes.batches_of(data, batches, device)
+
+    monkeypatch.setattr(evaluation, "batches_of", batches_of)
+    monkeypatch.setattr(evaluation, "join", lambda device: joined.append(device) or (0, 1, CPU))
+    model = Placed()
+    train.evaluate(model, nn.functional.mse_loss, PAIR, device=META, batch_size=1)
+    assert joined == [META]
+    assert spread == [CPU]
+    assert model.sent == [CPU]
+    monkeypatch.setattr(evaluation, "join", lambda _: (0, 1, META))
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        train.evaluate(nn.Identity(), nn.functional.mse_loss, PAIR)
+
+    monkeypatch.setattr(evaluation, "default_device", lambda: META)
+    with pytest.raises(NotImplementedError, match="meta"):
+        train.predict(nn.Identity(), PAIR[0])
+    with pytest.raises(NotImplementedError, match="meta"):
+        train.predict(nn.Identity(), PAIR[0], device=META)
+    model = Placed()
+    train.predict(model, PAIR[0], device=CPU)
+    assert model.sent == [CPU]
+
+
+def test_examples_at_a_time_by_default():
+    sizes = []
+    model = nn.Linear(1, 1)
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    x = torch.zeros(300, 1)
+    train.predict(model, x)
+    train.evaluate(model, nn.functional.mse_loss, (x, x))
+    assert sizes == [256, 44, 256, 44]
