@@ -1,9 +1,11 @@
 """What the book consists of, read from its files: chapters, code cells, the modules they use, equations and tests."""
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import os
+import pickle
 import platform
 import re
 from collections.abc import Iterable, Iterator
@@ -50,14 +52,54 @@ def executable(root: Path = ROOT) -> list[Path]:
 
 def read(page: Path) -> nbformat.NotebookNode:
     """A page as a notebook, as Sphinx will read it; ``metadata.source_map`` has the line at which each cell begins."""
-    return read_myst_markdown_notebook(
-        page.read_text(encoding="utf8"), config=MdParserConfig(), add_source_map=True, path=page
-    )
+    return pickle.loads(_parsed(page, page.read_text(encoding="utf8")))  # noqa: S301  made below
+
+
+@functools.cache
+def _parsed(page: Path, text: str) -> bytes:
+    """A page as a notebook, pickled: kept beside the outputs, since pages are read often and change seldom."""
+    tools = "\0".join(importlib.metadata.version(name) for name in ("myst-nb", "myst-parser", "nbformat"))
+    root = next((folder for folder in page.parents if (folder / "_toc.yml").is_file()), page.parent)
+    kept = root / "_build" / "pages" / f"{hashlib.sha256(f'{tools}{page.name}{text}'.encode()).hexdigest()}.pickle"
+    if kept.is_file():
+        return kept.read_bytes()
+    notebook = read_myst_markdown_notebook(text, config=MdParserConfig(), add_source_map=True, path=page)
+    if (root / "_build").is_dir():
+        kept.parent.mkdir(exist_ok=True)
+        part = kept.with_suffix(f".{os.getpid()}.part")
+        part.write_bytes(pickle.dumps(notebook))
+        part.replace(kept)
+    return pickle.dumps(notebook)
+
+
+def fingerprint(page: Path) -> str:
+    """Hash of the text of a page."""
+    return hashlib.sha256(page.read_bytes()).hexdigest()
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[str]:
     """Sources of the code cells."""
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@functools.cache
+def _listed(source: str) -> list[str]:
+    """What ``__all__`` of a module lists."""
+    found = re.search(r"^__all__ = (\[[^]]*\])", source, flags=re.MULTILINE)
+    return ast.literal_eval(found[1]) if found else []
+
+
+@functools.cache
+def _imports(source: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Each import of a piece of code: the module, and the names that are taken from it, if any."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    if "dlref" in source:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                found += [(alias.name, ()) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                found.append((node.module, tuple(alias.name for alias in node.names)))
+    return found
 
 
 @dataclass
@@ -66,6 +108,7 @@ class Package:
 
     root: Path
     _known: dict[str, set[str]] = field(default_factory=dict)
+    _exported: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def path(self, module: str) -> Path | None:
         """The file of a dotted name, if it is a module or a package."""
@@ -77,14 +120,14 @@ class Package:
 
     def exported(self, package: str) -> dict[str, str]:
         """Public name to module, for a package whose modules' ``__all__`` is its interface, or for one module."""
-        names: dict[str, str] = {}
-        for module in self.within(package) or [package]:
-            path = self.path(module)
-            assert path is not None
-            for node in ast.parse(path.read_text(encoding="utf8")).body:
-                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-                    names |= dict.fromkeys(ast.literal_eval(node.value), module)
-        return names
+        if package not in self._exported:
+            names: dict[str, str] = {}
+            for module in self.within(package) or [package]:
+                path = self.path(module)
+                assert path is not None
+                names |= dict.fromkeys(_listed(path.read_text(encoding="utf8")), module)
+            self._exported[package] = names
+        return self._exported[package]
 
     def within(self, package: str) -> list[str]:
         """The public modules of a package, those of its subpackages included."""
@@ -97,12 +140,8 @@ class Package:
     def imported(self, source: str) -> set[str]:
         """Modules of dlref that a piece of code imports; a name of a part counts as the module that defines it."""
         found: set[str] = set()
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    found |= self._whole(alias.name)
-            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-                found |= self._from(node.module, [alias.name for alias in node.names])
+        for module, names in _imports(source):
+            found |= self._from(module, names) if names else self._whole(module)
         return found
 
     def _from(self, module: str, names: Iterable[str]) -> set[str]:
@@ -165,8 +204,9 @@ def versions() -> str:
 def key(page: Path, package: Package, environment: str) -> str:
     """What the outputs of a page depend on, as a hash: its cells, the modules they use, the versions."""
     digest = hashlib.sha256(environment.encode())
-    for cell in code_cells(read(page)):
-        digest.update(b"\0cell\0" + cell.encode())
+    for cell in read(page).cells:
+        if cell.cell_type == "code":
+            digest.update(b"\0cell\0" + cell.source.encode() + repr(cell.metadata.get("tags")).encode())
     for module in sorted(modules_of(page, package)):
         path = package.path(module)
         assert path is not None
@@ -186,21 +226,30 @@ class Test:
     source: str
 
 
+@functools.cache
+def _marked(path: str, text: str) -> list[tuple[str, Test]]:
+    """Label and test for each mark in a test file."""
+    found: list[tuple[str, Test]] = []
+    if "pytest.mark.verifies" not in text:
+        return found
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for mark in node.decorator_list:
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.verifies":
+                first = min(decorator.lineno for decorator in node.decorator_list)
+                source = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+                test = Test(path, node.name, node.lineno, source)
+                found += [(ast.literal_eval(label), test) for label in mark.args]
+    return found
+
+
 def verified(root: Path = ROOT) -> dict[str, list[Test]]:
     """Label of an equation to the tests marked ``@pytest.mark.verifies(label, ...)``."""
     held: dict[str, list[Test]] = {}
     for path in sorted((root / "tests").rglob("test_*.py")):
-        text = path.read_text(encoding="utf8")
-        for node in ast.walk(ast.parse(text)):
-            if not isinstance(node, ast.FunctionDef):
-                continue
-            for mark in node.decorator_list:
-                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.verifies":
-                    first = min(decorator.lineno for decorator in node.decorator_list)
-                    source = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-                    test = Test(path.relative_to(root).as_posix(), node.name, node.lineno, source)
-                    for label in mark.args:
-                        held.setdefault(ast.literal_eval(label), []).append(test)
+        for label, test in _marked(path.relative_to(root).as_posix(), path.read_text(encoding="utf8")):
+            held.setdefault(label, []).append(test)
     return held
 
 

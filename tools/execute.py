@@ -43,6 +43,8 @@ class Run:
     cells: int
     device: str = ""
     times: list[float] = field(default_factory=list)
+    outputs: str = ""  # the name by which the cache knows them
+    text: str = ""  # hash of the page
 
 
 def manifest(root: Path) -> Path:
@@ -71,10 +73,12 @@ def stale(root: Path) -> dict[str, str]:
     done, package, environment = known(root), chapters.Package(root), chapters.versions()
     waiting = {}
     with outputs(root) as cache:
+        kept = {folder.name for folder in Path(cache.path, "executed").glob("*")}  # type: ignore[attr-defined]
+        kept &= {record.hashkey for record in cache.list_cache_records()}
         for page in chapters.executable(root):
             name = page.relative_to(root).with_suffix("").as_posix()
             key = chapters.key(page, package, environment)
-            if name not in done or done[name].key != key or not _cached(cache, page):
+            if name not in done or done[name].key != key or done[name].outputs not in kept:
                 waiting[name] = key
     return waiting
 
@@ -92,6 +96,8 @@ def execute(root: Path, jobs: int | None = None) -> list[str]:
         tqdm(total=len(waiting), unit="chapter", disable=not waiting) as bar,
     ):
         futures: dict[Future, str] = {pool.submit(_run, root / f"{page}.md"): page for page in waiting}
+        _reword(root, cache, {page: run for page, run in done.items() if page not in waiting})
+        _write(root, done)
         for future in as_completed(futures):
             page = futures[future]
             notebook, times, seconds, failure = future.result()
@@ -99,14 +105,35 @@ def execute(root: Path, jobs: int | None = None) -> list[str]:
                 failures.append(failure)
                 done.pop(page, None)
             else:
-                bundle = CacheBundleIn(notebook, str(root / f"{page}.md"), data={"execution_seconds": seconds})
-                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-                done[page] = Run(waiting[page], round(seconds, 2), len(times), device, times)
+                text = chapters.fingerprint(root / f"{page}.md")
+                name = _keep(cache, root / f"{page}.md", notebook, seconds)
+                done[page] = Run(waiting[page], round(seconds, 2), len(times), device, times, name, text)
             _write(root, done)
             bar.set_postfix_str(page.removeprefix("book/") + (" FAILED" if failure else f" {seconds:.1f} s"))
             bar.update()
     _table(root, done, waiting)
     return sorted(failures)
+
+
+def _keep(cache: JupyterCacheBase, page: Path, notebook: nbformat.NotebookNode, seconds: float) -> str:
+    """Put the outputs of a page where Sphinx looks for them; the name by which the cache knows them."""
+    bundle = CacheBundleIn(notebook, str(page), data={"execution_seconds": seconds})
+    return cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True).hashkey
+
+
+def _reword(root: Path, cache: JupyterCacheBase, done: dict[str, Run]) -> None:
+    """Hand outputs on to a page whose code is the same but whose words, or captions, are others."""
+    records = {record.hashkey: record.pk for record in cache.list_cache_records()}
+    for name, run in done.items():
+        page = root / f"{name}.md"
+        if not page.is_file() or run.text == (text := chapters.fingerprint(page)):
+            continue
+        notebook = chapters.read(page)
+        old = [cell for cell in cache.get_cache_bundle(records[run.outputs]).nb.cells if cell.cell_type == "code"]
+        new = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for cell, executed in zip(new, old, strict=True):
+            cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+        run.outputs, run.text = _keep(cache, page, notebook, run.seconds), text
 
 
 def run(page: Path, root: Path) -> tuple[nbformat.NotebookNode, str | None]:
@@ -216,14 +243,6 @@ class _environment:  # noqa: N801  used as a context
             else:
                 os.environ[name] = value
         self._lock.release()
-
-
-def _cached(cache: JupyterCacheBase, page: Path) -> bool:
-    try:
-        cache.match_cache_notebook(chapters.read(page))
-    except KeyError:
-        return False
-    return True
 
 
 def _write(root: Path, done: dict[str, Run]) -> None:

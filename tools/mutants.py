@@ -25,7 +25,7 @@ SETTINGS = """
 [tool.mutmut]
 source_paths = ["dlref"]
 only_mutate = ["{module}"]
-also_copy = ["tests", "tools", "README.md"]
+also_copy = ["tests", "tools", "README.md", "data-packages.txt", "pyproject.toml"]
 pytest_add_cli_args = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not own_process"]
 pytest_add_cli_args_test_selection = ["{tests}"]
 process_isolation = "forkserver"

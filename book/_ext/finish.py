@@ -4,6 +4,7 @@ A description for search engines, no script of another host or of no use, names 
 needs. The last can only be mended in the finished HTML; each repair says what is wrong there.
 """
 
+import functools
 import hashlib
 import os
 import pickle
@@ -79,13 +80,22 @@ def bundle(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     out = Path(app.outdir)
-    icons: set[str] = set()
-    for path in [*out.rglob("*.html"), *out.rglob("*.js")]:
-        if path.name != "fontawesome.js":
-            icons |= set(re.findall(r"fa-[\w-]+", path.read_text(encoding="utf8")))
+    scripts = [path for path in out.rglob("*.js") if path.name != "fontawesome.js"]
+    icons = {icon for path in scripts for icon in _icons(path)}
+    if not hasattr(app.env, "dl_icons"):
+        app.env.dl_icons = {}  # type: ignore[attr-defined]
+    known: dict[str, list[str]] = app.env.dl_icons  # type: ignore[attr-defined]
+    for page in written(app):
+        known[page] = _icons(Path(app.builder.get_outfilename(page)))  # type: ignore[attr-defined]
+    icons |= {icon for page in known.values() for icon in page}
     for page in sorted(written(app)):
         path = Path(app.builder.get_outfilename(page))  # type: ignore[attr-defined]
         path.write_text(_one_style_sheet(path.read_text(encoding="utf8"), path, out, icons), encoding="utf8")
+
+
+def _icons(path: Path) -> list[str]:
+    """The names of icons that a file has."""
+    return sorted(set(re.findall(r"fa-[\w-]+", path.read_text(encoding="utf8"))))
 
 
 def _one_style_sheet(text: str, page: Path, out: Path, icons: set[str]) -> str:
@@ -116,6 +126,7 @@ def _with_options_inline(text: str, page: Path) -> str:
     return re.sub(r'<script src="([^"]*/documentation_options\.js)[^"]*"></script>', script, text)
 
 
+@functools.cache
 def _style(sheet: Path, target: Path) -> str:
     """A style sheet with those that it imports in place, and addresses as seen from another folder."""
 
@@ -145,10 +156,10 @@ def _with_sizes(text: str, page: Path) -> str:
     return re.sub(r'<img (?![^>]*\bwidth=)([^>]*src="([^"]*_images/[^"]*\.svg)")', image, text)
 
 
-def keep_search_index(app: Sphinx, error: Exception | None) -> None:
-    """Keep what the search knows of each page; Sphinx saves its environment before it has gathered that.
+def keep(app: Sphinx, error: Exception | None) -> None:
+    """Keep what is known of each page once it is written; Sphinx saves its environment before that.
 
-    Without this the next build, which writes few pages, would forget the titles and index entries of all others.
+    Without this the next build, which writes few pages, would forget what the search knows of all others.
     """
     if error is None and app.builder.format == "html":
         with Path(app.doctreedir, ENV_PICKLE_FILENAME).open("wb") as file:
@@ -160,6 +171,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", remember)
     # before sphinx-codeautolink writes the pages anew, with the attributes of each element in another order
     app.connect("build-finished", repair, priority=300)
-    app.connect("build-finished", keep_search_index)
     app.connect("build-finished", bundle, priority=900)  # when all extensions have written their style sheets
+    app.connect("build-finished", keep, priority=950)
     return {"parallel_read_safe": False, "parallel_write_safe": False}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from docutils import nodes
+from fresh import depends, watch
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -27,8 +28,13 @@ class figure_of(nodes.General, nodes.Element):  # noqa: N801  docutils names nod
 class PartCards(SphinxDirective):
     """A card for each part of ``book/parts.yml``: its picture and chapters, or that it is to come."""
 
+    @staticmethod
+    def inputs(root: Path) -> object:
+        """The table of the parts, and which pages there are."""
+        return (root / PARTS).read_text(encoding="utf8"), [page.as_posix() for page in chapters.documents(root)]
+
     def run(self) -> list[nodes.Node]:
-        self.env.note_reread()
+        depends(self, PartCards.inputs)
         root = Path(self.env.srcdir)
         parts = yaml.safe_load((root / PARTS).read_text(encoding="utf8"))
         pages = [page for page in chapters.documents(root) if page.parent.name in parts]
@@ -91,8 +97,13 @@ class Install(SphinxDirective):
 class PdfLink(SphinxDirective):
     """A link to the book as one PDF, if it has been built; it is then part of the site."""
 
+    @staticmethod
+    def inputs(root: Path) -> object:
+        """Whether it has been built."""
+        return (root / build.PDF).exists()
+
     def run(self) -> list[nodes.Node]:
-        self.env.note_reread()
+        depends(self, PdfLink.inputs)
         if self.env.app.builder.format != "html":
             return []
         if not (Path(self.env.srcdir) / build.PDF).exists():
@@ -110,16 +121,16 @@ def copy_pdf(app: Sphinx, error: Exception | None) -> None:
 class BuildTable(SphinxDirective):
     """Versions, device, date, and what was checked, of this very build."""
 
-    def run(self) -> list[nodes.Node]:
-        self.env.note_reread()
-        root = Path(self.env.srcdir)
+    @staticmethod
+    def inputs(root: Path) -> object:
+        """The rows of the table."""
         runs = execute.known(root)
         pages = chapters.chapters(root)
         equations = {label for page in pages for label in chapters.equations(page)}
         tests = build.tested(root)
         names = ("dlref", "torch", "numpy", "matplotlib", "jupyter-book")
         versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)]
-        rows = {
+        return {
             "Built on": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "Versions": ", ".join(versions),
             "Device": ", ".join(sorted({run.device for run in runs.values()})),
@@ -129,10 +140,16 @@ class BuildTable(SphinxDirective):
             "Tests passed": tests or "not yet run on this version (`make test`)",
             "Run time of all pages": f"{sum(run.seconds for run in runs.values()):.0f} s",
         }
+
+    def run(self) -> list[nodes.Node]:
+        depends(self, BuildTable.inputs)
+        rows = BuildTable.inputs(Path(self.env.srcdir))
+        assert isinstance(rows, dict)
         return self.parse_text_to_nodes("\n".join(pairs(rows)))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    watch(PartCards.inputs, PdfLink.inputs, BuildTable.inputs)
     app.add_node(figure_of)
     app.add_directive("part-cards", PartCards)
     app.add_directive("figure-of", FigureOf)

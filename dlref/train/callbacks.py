@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from dlref import _check
 
-__all__ = ["EarlyStopping", "History", "Snapshots", "State"]
+__all__ = ["Callback", "EarlyStopping", "History", "Snapshots", "State"]
 
 History = dict[str, list[float]]
 """Column name (``loss``, ``valid_loss``, ...) to one value an epoch."""
@@ -45,12 +45,20 @@ class State:
 
 @runtime_checkable
 class Callback(Protocol):
-    """Called after every epoch.
+    """Any function of the state, called after every epoch of training.
 
     One with ``state_dict`` and ``load_state_dict`` is kept in checkpoints.
+
+    Source:
+        This book.
+
+    Example:
+        >>> isinstance(EarlyStopping(), Callback)
+        True
     """
 
-    def __call__(self, state: State, /) -> None: ...
+    def __call__(self, state: State, /) -> None:
+        """See what training has come to."""
 
 
 class EarlyStopping:

@@ -12,6 +12,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pooch
 import pytest
 
 from dlref.data import (
@@ -85,8 +86,11 @@ def small_mnist(server, monkeypatch):
 
 
 @pytest.mark.parametrize("function", [mnist_full, fashion_mnist])
-def test_full_sets_are_fetched_once_and_read(function, server, small_mnist, tmp_path):
+def test_full_sets_are_fetched_once_and_read(function, server, small_mnist, tmp_path, monkeypatch):
     folder = str(tmp_path / "kept")
+    bars, retrieve = [], pooch.retrieve
+    spy = lambda *args, **kwargs: bars.append(kwargs.get("progressbar")) or retrieve(*args, **kwargs)  # noqa: E731
+    monkeypatch.setattr(pooch, "retrieve", spy)
     split = function(base_url=server.url, folder=folder)
     x_train, y_train, x_test, y_test = small_mnist
     np.testing.assert_allclose(split.x_train, x_train / np.float32(255))
@@ -94,8 +98,10 @@ def test_full_sets_are_fetched_once_and_read(function, server, small_mnist, tmp_
     assert split.y_train.tolist() == y_train.tolist()
     assert split.y_test.tolist() == y_test.tolist()
     assert split.x_train.dtype == np.float32
+    assert split.y_train.dtype == split.y_test.dtype == np.int64
     assert len(split.classes) == 10
     assert len(server.asked) == 4
+    assert not any(bars), "nothing is printed that nobody asked for"
     again = function(base_url=server.url.rstrip("/"), folder=folder)
     assert len(server.asked) == 4, "what is there is not fetched again"
     np.testing.assert_array_equal(again.x_test, split.x_test)
@@ -123,6 +129,7 @@ def test_cifar10_is_read_from_the_binary_archive(server, monkeypatch, tmp_path):
     assert split.y_test.tolist() == records[5][:, 0].tolist()
     np.testing.assert_allclose(split.x_train[4, 1, 2, 3], records[1][0, 1 + 1024 + 2 * 32 + 3] / 255, rtol=1e-6)
     assert split.classes[3] == "cat"
+    assert split.y_train.dtype == split.y_test.dtype == np.int64
 
 
 def test_wrong_checksum_keeps_nothing(server, small_mnist, monkeypatch, tmp_path):
@@ -154,6 +161,8 @@ def test_missing_file_and_missing_network_are_said(server, tmp_path):
         cifar10(base_url=server.url, folder=str(tmp_path / "kept"))
     with pytest.raises(ConnectionError, match=r"^could not fetch http://127\.0\.0\.1:9/train-images-idx3-ubyte\.gz: "):
         fashion_mnist(base_url="http://127.0.0.1:9/", folder=str(tmp_path / "kept"))
+    with pytest.raises(ConnectionError, match=rf"^could not fetch {re.escape(server.url)}X/cifar-10-binary"):
+        cifar10(base_url=f"{server.url}X/", folder=str(tmp_path / "kept"))
     assert list((tmp_path / "kept").iterdir()) == []
 
 
@@ -173,3 +182,42 @@ def test_idx_of_another_type_is_refused(server, small_mnist, monkeypatch, tmp_pa
     path.write_bytes(gzip.compress(struct.pack(">HBB", 0, 9, 1)))
     with pytest.raises(ValueError, match=r"x\.gz must hold unsigned bytes \(type 8\), got type 9$"):
         _download.read_idx(path)
+
+
+PUBLISHED = {
+    "mnist_full": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        (
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873 d53e105ee54ea40749a09fcbcd1e9432 "
+            "9fb629c4189551a2d022fa330f9573f3 ec29112dd5afa0611ce80d1b7f02629c"
+        ),
+    ),
+    "fashion_mnist": (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        (
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d 25c81989df183df01b3e8a0aad5dffbe "
+            "bef4ecab320f06d8554ea6380940ec79 bb300cfdad3c16e7a12a480ee83cd310"
+        ),
+    ),
+    "cifar10": ("https://www.cs.toronto.edu/~kriz/", "c32a1d4ab5d03f1284b67883e8d87530"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_full_sets_are_asked_for_where_they_are_published(monkeypatch, name):
+    """Addresses, folders and checksums, as the data sets' own pages give them."""
+    asked = []
+
+    def fetch(*args):
+        asked.append(args)
+        if len(asked) == len(PUBLISHED[name][1].split()):
+            raise InterruptedError
+        return "nowhere"
+
+    monkeypatch.setattr(_download, "fetch", fetch)
+    with pytest.raises(InterruptedError):
+        getattr(data, name)(folder=f"somewhere/{name}")
+    url, hashes = PUBLISHED[name]
+    assert [args[2] for args in asked] == hashes.split()
+    folder = {"mnist_full": "mnist", "fashion_mnist": "fashion-mnist", "cifar10": "cifar10"}[name]
+    assert all((args[0], *args[3:]) == (url, f"somewhere/{name}", folder) for args in asked)

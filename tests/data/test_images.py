@@ -8,7 +8,6 @@ import pytest
 
 from dlref.data import (
     Split,
-    _download,
     cifar10,
     digits,
     fashion_mnist,
@@ -104,42 +103,3 @@ def test_photographs(name):
 def test_bad_input_names_the_offender(call, error, message):
     with pytest.raises(error, match="^" + re.escape(message)):
         call()
-
-
-PUBLISHED = {
-    "mnist_full": (
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        (
-            "f68b3c2dcbeaaa9fbdd348bbdeb94873 d53e105ee54ea40749a09fcbcd1e9432 "
-            "9fb629c4189551a2d022fa330f9573f3 ec29112dd5afa0611ce80d1b7f02629c"
-        ),
-    ),
-    "fashion_mnist": (
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        (
-            "8d4fb7e6c68d591d4c3dfef9ec88bf0d 25c81989df183df01b3e8a0aad5dffbe "
-            "bef4ecab320f06d8554ea6380940ec79 bb300cfdad3c16e7a12a480ee83cd310"
-        ),
-    ),
-    "cifar10": ("https://www.cs.toronto.edu/~kriz/", "c32a1d4ab5d03f1284b67883e8d87530"),
-}
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_full_sets_are_asked_for_where_they_are_published(monkeypatch, name):
-    """Addresses, folders and checksums, as the data sets' own pages give them."""
-    asked = []
-
-    def fetch(*args):
-        asked.append(args)
-        if len(asked) == len(PUBLISHED[name][1].split()):
-            raise InterruptedError
-        return "nowhere"
-
-    monkeypatch.setattr(_download, "fetch", fetch)
-    with pytest.raises(InterruptedError):
-        getattr(images, name)(folder=f"somewhere/{name}")
-    url, hashes = PUBLISHED[name]
-    assert [args[2] for args in asked] == hashes.split()
-    folder = {"mnist_full": "mnist", "fashion_mnist": "fashion-mnist", "cifar10": "cifar10"}[name]
-    assert all((args[0], *args[3:]) == (url, f"somewhere/{name}", folder) for args in asked)

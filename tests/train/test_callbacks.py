@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from dlref.train import EarlyStopping, Snapshots, State
+from dlref.train import Callback, EarlyStopping, Snapshots, State
 from tests.train.runs import network, sgd, trained, weights
 
 
@@ -98,3 +98,8 @@ def test_snapshots_are_copies():
 def test_bad_input_names_the_offender(call, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         call()
+
+
+def test_any_function_of_the_state_is_a_callback():
+    assert isinstance(print, Callback)
+    assert not isinstance(3, Callback)
