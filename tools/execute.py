@@ -129,10 +129,12 @@ def _reword(root: Path, cache: JupyterCacheBase, done: dict[str, Run]) -> None:
         if not page.is_file() or run.text == (text := chapters.fingerprint(page)):
             continue
         notebook = chapters.read(page)
-        old = [cell for cell in cache.get_cache_bundle(records[run.outputs]).nb.cells if cell.cell_type == "code"]
+        executed = cache.get_cache_bundle(records[run.outputs]).nb
+        notebook.metadata = {**executed.metadata, **notebook.metadata}  # the kernel says which language it speaks
+        old = [cell for cell in executed.cells if cell.cell_type == "code"]
         new = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        for cell, executed in zip(new, old, strict=True):
-            cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+        for cell, known_cell in zip(new, old, strict=True):
+            cell.outputs, cell.execution_count = known_cell.outputs, known_cell.execution_count
         run.outputs, run.text = _keep(cache, page, notebook, run.seconds), text
 
 

@@ -3,6 +3,8 @@
 import ast
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 
 def pyobject(text: str, name: str) -> str:
@@ -15,6 +17,14 @@ def pyobject(text: str, name: str) -> str:
     assert isinstance(node, ast.FunctionDef | ast.ClassDef)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     return "\n".join(text.splitlines()[first - 1 : node.end_lineno]) + "\n"
+
+
+def constant(path: Path, name: str) -> Any:
+    """The value of a constant of a module that is written out there, without importing it."""
+    for node in ast.parse(path.read_text(encoding="utf8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return ast.literal_eval(node.value)
+    raise KeyError(f"{path} has no constant {name}")
 
 
 def shorten(source: str) -> str:

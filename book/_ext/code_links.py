@@ -18,10 +18,13 @@ import sphinx_codeautolink.extension
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.ext import viewcode
 from sphinx_codeautolink.extension import SphinxCodeAutoLink
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
+from sphinx_codeautolink.extension.resolve import CouldNotResolve, resolve_location
+from sphinx_codeautolink.parse import Name
 
-from tools import chapters
+from tools import build, chapters
 
 
 class Analyser(CodeBlockAnalyser):
@@ -56,6 +59,42 @@ def tables(app: Sphinx, config: Config) -> None:
     config.codeautolink_inventory_map = {name: place for name, place in places.items() if name != place}
 
 
+def remembering(app: Sphinx) -> None:
+    """Look a name up once; to look it up means to import what it comes from, which takes seconds.
+
+    What was found holds as long as dlref and all versions are the same.
+    """
+    root, env = chapters.Path(app.srcdir), app.env
+    stamp = build.fingerprint(root, ("dlref", "_toc.yml"))
+    if getattr(env, "dl_places", ("", {}))[0] != stamp:
+        env.dl_places = (stamp, {})  # type: ignore[attr-defined]
+    places: dict[tuple[str, ...], str | None] = env.dl_places[1]  # type: ignore[attr-defined]
+
+    def look_up(name: Name, inventory: dict[str, str]) -> str | None:
+        key = tuple(map(str, name.import_components))
+        if key not in places:
+            try:
+                places[key] = resolve_location(name, inventory)
+            except CouldNotResolve:
+                places[key] = None
+        if places[key] is None:
+            raise CouldNotResolve
+        return places[key]
+
+    sphinx_codeautolink.extension.resolve_location = look_up  # type: ignore[assignment]
+
+
+def without_import(app: Sphinx) -> None:
+    """The page of a module's source is asked for its file at every build; that is known without importing it."""
+    package, ask = chapters.Package(chapters.Path(app.srcdir)), viewcode.get_module_filename
+
+    def file(application: Sphinx, module: str) -> str | None:
+        path = package.path(module)
+        return ask(application, module) if path is None else str(path)
+
+    viewcode.get_module_filename = file
+
+
 def without_flags(_app: Sphinx, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
     """Leave flags of doctests out before anything looks at the code; Sphinx does so only when it writes the page."""
     lines[:] = [re.sub(r" +# doctest:.*$", "", line) for line in lines]
@@ -76,6 +115,8 @@ def public_bases(_app: Sphinx, _name: str, _value: object, _options: object, bas
 def setup(app: Sphinx) -> dict[str, bool]:
     sphinx_codeautolink.extension.CodeBlockAnalyser = Analyser  # type: ignore[misc]
     app.connect("config-inited", tables)
+    app.connect("builder-inited", remembering)
+    app.connect("builder-inited", without_import)
     app.connect("autodoc-process-bases", public_bases)
     app.connect("autodoc-process-docstring", without_flags)
     app.connect("autodoc-process-docstring", with_examples)

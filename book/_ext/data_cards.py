@@ -1,5 +1,6 @@
 """``data-card``: what the docstring of a function of ``dlref.data`` says of its data set, as a table."""
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -8,7 +9,6 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from dlref import data
 from tools.chapters import Package
 from tools.source import pairs
 
@@ -20,7 +20,7 @@ class DataCard(SphinxDirective):
         name = self.arguments[0]
         module = Package(Path(self.env.srcdir)).exported("dlref.data")[name]
         self.env.note_dependency(f"{module.replace('.', '/')}.py")
-        text = inspect.getdoc(getattr(data, name)) or ""
+        text = inspect.getdoc(getattr(importlib.import_module(module), name)) or ""
         title, _, rest = text.partition("\n\n")
         fields = re.findall(r"^:(\w+): (.*(?:\n    .*)*)", rest, flags=re.MULTILINE)
         if not fields:

@@ -93,9 +93,14 @@ _number_figures = TocTreeCollector.assign_figure_numbers
 
 def number_figures(collector: TocTreeCollector, env: BuildEnvironment) -> list[str]:
     """Sphinx reads every page of the book to number its figures anew; while nothing is new, they keep their numbers."""
-    if changed(env, "numbers", numbered(env)):
-        return _number_figures(collector, env)
-    return []
+    known = _stored(env, "dl_numbers")  # reading a page anew makes Sphinx forget the numbers on it
+    if not changed(env, "numbers", numbered(env)):
+        env.toc_fignumbers = {page: dict(numbers) for page, numbers in known.items()}
+        return []
+    pages = _number_figures(collector, env)
+    known.clear()
+    known.update({page: dict(numbers) for page, numbers in env.toc_fignumbers.items()})
+    return pages
 
 
 def alone(_: Sphinx, document: nodes.document) -> None:

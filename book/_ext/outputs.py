@@ -14,8 +14,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 
-from dlref.plot import COLOURS
-from tools import execute
+from tools import chapters, execute
+from tools.source import constant
 
 
 def executed_again(app: Sphinx, env: BuildEnvironment, *_: object) -> list[str]:
@@ -46,6 +46,10 @@ class DarkTwins(SphinxTransform):
                 node["classes"] = [*node["classes"], theme]
                 node["loading"] = "lazy"
             image.parent.insert(image.parent.index(image) + 1, copy)
+
+
+# to import it would import matplotlib, at every build
+COLOURS: dict[str, str] = constant(chapters.ROOT / "dlref" / "plot" / "style.py", "COLOURS")
 
 
 def dark(path: Path) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 import pooch
 import pytest
 
+from dlref import data
 from dlref.data import (
     _download,
     cifar10,
