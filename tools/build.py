@@ -1,11 +1,11 @@
 """Build the book: execute what is out of date, then let Jupyter Book write the HTML. Nothing to do, nothing done."""
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -71,8 +71,7 @@ def _build(root: Path, builder: str) -> int:
     if failures:
         print("\n".join(["", *failures]), file=sys.stderr)
         return 1
-    book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]  # sys.path begins with the root
-    command = [*book, "build", str(root), "-W", "-n", "--keep-going", "-q"]
+    command = ["build", str(root), "-W", "-n", "--keep-going", "-q", "--builder", builder]
     machinery = root / "_build" / f"{builder}.machinery"
     if not machinery.exists() or machinery.read_text() != fingerprint(root, MACHINERY):
         command.append("--all")  # a page that has not changed may come out differently
@@ -81,10 +80,8 @@ def _build(root: Path, builder: str) -> int:
     if builder == "pdflatex":  # in a folder of its own: pages read for HTML have figures for dark screens
         command += ["--path-output", str(root / "_build" / "pdf")]
     # TeX is to stop at an error rather than ask, and not to break the lines of its log
-    tex = {"LATEXOPTS": "-interaction=nonstopmode -halt-on-error", "max_print_line": "10000"}
-    status = subprocess.run(
-        [*command, "--builder", builder], cwd=root, env={**os.environ, **tex}, check=False
-    ).returncode
+    os.environ |= {"LATEXOPTS": "-interaction=nonstopmode -halt-on-error", "max_print_line": "10000"}
+    status = _jupyter_book(command, root)
     if status == 0:
         machinery.write_text(fingerprint(root, MACHINERY))
         if builder == "pdflatex":
@@ -92,6 +89,22 @@ def _build(root: Path, builder: str) -> int:
         stamp.write_text(before)
         print(f"built: {index}")
     return status
+
+
+def _jupyter_book(command: list[str], root: Path) -> int:
+    """Call Jupyter Book; here, since a second Python would have to import everything once more."""
+    from jupyter_book.cli.main import main  # a build with nothing to do need not wait for it
+
+    sys.path[:0] = [str(root)]
+    try:
+        with contextlib.chdir(root):
+            main(command, standalone_mode=False)
+    except SystemExit as end:
+        return int(end.code or 0)
+    except Exception as error:  # noqa: BLE001  Jupyter Book's way of saying that Sphinx has failed
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import nbformat
 import yaml
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -195,10 +196,33 @@ def _python(cells: Iterable[str]) -> Iterator[str]:
         yield re.sub(r"^\s*[%!].*$", "", cell, flags=re.MULTILINE)
 
 
+@functools.cache
 def versions() -> str:
-    """Every installed distribution, Python, and the device that was asked for."""
-    installed = {f"{d.name.lower()}=={d.version}" for d in importlib.metadata.distributions() if d.name != "dlref"}
-    return "\n".join([platform.python_version(), os.environ.get("DLREF_DEVICE", ""), *sorted(installed)])
+    """What the pages are executed with: Python, the device that was asked for, every distribution that they need."""
+    needed = {f"{name}=={importlib.metadata.version(name)}" for name in _needed("dlref", frozenset({"book"}))}
+    listed = ROOT / "data-packages.txt"
+    needed |= set(re.findall(r"^\w+==[\d.]+", listed.read_text(encoding="utf8"), flags=re.MULTILINE))
+    return "\n".join([platform.python_version(), os.environ.get("DLREF_DEVICE", ""), *sorted(needed)])
+
+
+def _needed(name: str, extras: frozenset[str]) -> set[str]:
+    """The distributions that one needs, all the way down; what only the tests need is not among them."""
+    done: set[tuple[str, frozenset[str]]] = set()
+    waiting = [(name, extras)]
+    while waiting:
+        one = waiting.pop()
+        if one in done:
+            continue
+        try:
+            requirements = importlib.metadata.requires(one[0]) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        done.add(one)
+        for requirement in map(Requirement, requirements):
+            wanted = [{"extra": extra} for extra in one[1]] or [{"extra": ""}]
+            if requirement.marker is None or any(map(requirement.marker.evaluate, wanted)):
+                waiting.append((requirement.name.lower(), frozenset(requirement.extras)))
+    return {found for found, _ in done} - {name}
 
 
 def key(page: Path, package: Package, environment: str) -> str:

@@ -15,6 +15,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
+from sphinx.search import IndexBuilder
 from sphinx.util.docutils import SphinxDirective
 
 Inputs = Callable[[Path], object]
@@ -110,8 +111,20 @@ def alone(_: Sphinx, document: nodes.document) -> None:
             node.document = document
 
 
+_dump = IndexBuilder.dump
+
+
+def dump(indexer: IndexBuilder, *arguments: Any) -> None:
+    """A word that stands on no page any more is no word of the index: two ways to one text lead to one index."""
+    for words in (indexer._mapping, indexer._title_mapping):
+        for word in [word for word, pages in words.items() if not pages]:
+            del words[word]
+    _dump(indexer, *arguments)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     TocTreeCollector.assign_figure_numbers = number_figures  # type: ignore[method-assign]
+    IndexBuilder.dump = dump  # type: ignore[method-assign]
     app.connect("env-purge-doc", forget)
     app.connect("env-get-outdated", other_inputs)
     app.connect("doctree-read", shape, priority=900)

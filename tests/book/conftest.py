@@ -4,10 +4,14 @@ import shutil
 import subprocess
 import sys
 import threading
+import uuid
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import uvicorn
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import sync_playwright
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -33,9 +37,9 @@ def chromium():
 def html():
     """The book as `make book` leaves it; a second run has nothing to do."""
     command = [sys.executable, "-m", "tools.build"]
-    ran = subprocess.run(command, cwd=chapters.ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=chapters.ROOT, capture_output=True, text=True, check=False, timeout=3000)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    again = subprocess.run(command, cwd=chapters.ROOT, capture_output=True, text=True, check=False)
+    again = subprocess.run(command, cwd=chapters.ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert again.stdout.startswith("up to date: ")
     return chapters.ROOT / "_build" / "html"
 
@@ -52,17 +56,73 @@ def site(html):
         thread.join(0.05)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
-    thread.join()
+    thread.join(30)
+
+
+LIMIT = 240  # seconds that a test may keep a browser waiting; the slowest takes a sixth of that on a quiet machine
+
+
+class Browser:
+    """Chromium with no way to any other host; started again when it has died, or when it no longer answers."""
+
+    def __init__(self, playwright, program):
+        self.playwright, self.program = playwright, program
+        self.mark = f"--dlref-browser={uuid.uuid4().hex}"  # by which its process is found
+        self.running = None
+
+    def new_context(self, **options):
+        """A visitor. Its waits end by themselves, but for those in JavaScript, which only :func:`watched` ends."""
+        if self.running is None or not self.running.is_connected():
+            flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+            cut_off = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+            self.running = self.playwright.chromium.launch(
+                executable_path=self.program, args=[*flags, cut_off, self.mark], timeout=60_000
+            )
+        context = self.running.new_context(**options)
+        context.set_default_timeout(30_000)
+        context.set_default_navigation_timeout(60_000)
+        return context
+
+    def kill(self):
+        """End it as a crash would; every call that waits for it raises."""
+        subprocess.run(["pkill", "-KILL", "-f", "--", self.mark], check=False)
+
+    def close(self):
+        if self.running is not None and self.running.is_connected():
+            self.running.close()
 
 
 @pytest.fixture(scope="session")
 def browser(chromium):
-    """Chromium with no way to any other host."""
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    cut_off = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    """One browser for all tests of a process."""
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=[*flags, cut_off])
-        yield running
-        running.close()
+        browser = Browser(playwright, chromium)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def watched(browser, limit=LIMIT, **options):
+    """A visitor; when the browser has not answered for so long, it is killed, and the error says on which pages."""
+    context = browser.new_context(**options)
+    pages = []
+    context.on("page", lambda page: page.on("framenavigated", lambda frame: pages.append(frame.url)))
+    late = threading.Event()
+    timer = threading.Timer(limit, lambda: (late.set(), browser.kill()))
+    timer.start()
+    error = None
+    try:
+        yield context
+    except PlaywrightError as raised:
+        error = raised
+    finally:
+        timer.cancel()
+        died = not browser.running.is_connected()
+        with suppress(PlaywrightError):  # it may be dead
+            context.close()
+    if late.is_set():
+        raise TimeoutError(f"the browser gave no answer for {limit} s; pages: {pages}") from error
+    if died:
+        raise RuntimeError(f"the browser died; pages: {pages}") from error
+    if error is not None:
+        raise error
