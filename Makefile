@@ -1,5 +1,6 @@
 # make book    an executed book at _build/html/index.html
 # make test    everything that is checked, the book included
+#              CHAPTER=convnets/resnet checks what belongs to one chapter: its tests, its page, its notebook
 # make pdf     the book as one PDF at _build/book.pdf (needs TeX)
 # make serve   a local server that rebuilds when a page changes
 # make lint    style and types
@@ -20,7 +21,7 @@ book: $(READY)
 	$(BIN)/python -m tools.build
 
 test: $(READY) lint
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto $(if $(CHAPTER),--chapter $(CHAPTER)) $(ARGS)
 
 pdf: $(READY)
 	$(BIN)/python -m tools.build --builder pdflatex

@@ -65,10 +65,45 @@ def refuses(unchecked):
     return call
 
 
+def pytest_addoption(parser):
+    parser.addoption("--chapter", metavar="PART/CHAPTER", help="run only what belongs to one chapter of the book")
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --chapter: the tests of its modules, their doctests, and what of the book has its page as parameter."""
+    chapter = config.option.chapter
+    if chapter is None:
+        return
+    known = [page.relative_to(chapters.ROOT / "book").with_suffix("").as_posix() for page in chapters.chapters()]
+    if chapter not in known:
+        raise pytest.UsageError(f"--chapter must be one of {', '.join(known)}, got {chapter!r}")
+    part, name = chapter.split("/")
+    folders = [
+        f"dlref/{part}/{name}.py",
+        f"dlref/{part}/{name}/",
+        f"tests/{part}/test_{name}.py",
+        f"tests/{part}/{name}/",
+    ]
+    words = (chapter, f"book/{chapter}", f"dlref.{part}.{name}", f"{chapter}.py")
+
+    def belongs(item):
+        path = item.path.relative_to(chapters.ROOT).as_posix()
+        if not path.startswith("tests/book/"):
+            return path.startswith(tuple(folders))
+        values = getattr(getattr(item, "callspec", None), "params", {}).values()
+        names = {str(value).removeprefix(f"{chapters.ROOT}/").removesuffix(".md") for value in values}
+        return bool(names & set(words)) or (not names and path.endswith("test_structure.py"))
+
+    chosen = [item for item in items if belongs(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
 def pytest_sessionfinish(session, exitstatus):
     """After all tests have passed, note how many: the front page of the book says so."""
     config = session.config
-    everything = config.args == config.getini("testpaths") and not (config.option.keyword or config.option.markexpr)
+    chosen = config.option.keyword or config.option.markexpr or config.option.chapter
+    everything = config.args == config.getini("testpaths") and not chosen
     if exitstatus != 0 or not everything or hasattr(config, "workerinput"):
         return
     report = config.pluginmanager.get_plugin("terminalreporter")

@@ -83,6 +83,15 @@ class Browser:
         context.set_default_navigation_timeout(60_000)
         return context
 
+    def processes(self, kind):
+        """Those of its processes that have this word in their command."""
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True)
+        rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+        own = {pid for pid, _, command in rows if self.mark in command}
+        while more := {pid for pid, parent, _ in rows if parent in own} - own:
+            own |= more
+        return [pid for pid, _, command in rows if pid in own and kind in command]
+
     def kill(self):
         """End it as a crash would; every call that waits for it raises."""
         subprocess.run(["pkill", "-KILL", "-f", "--", self.mark], check=False)

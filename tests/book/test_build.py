@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+import urllib.request
 
 import nbformat
 import pytest
@@ -169,6 +171,51 @@ def test_pdf_without_tex_says_what_to_install_in_one_line(small, monkeypatch, ca
     assert said.startswith("make pdf needs TeX: ")
     assert "texlive-xetex" in said
     assert execute.known(small) == {}, "nothing was run for it"
+
+
+def test_serving_builds_again_what_has_changed(small):
+    """A word that changes on a page is on the page that a browser gets, a moment later."""
+    command = [sys.executable, "-m", "tools.serve", str(small)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            address = next(line for line in server.stdout if line.startswith("http://")).strip()
+
+            def shown():
+                try:
+                    with urllib.request.urlopen(f"{address}/book/index.html", timeout=10) as page:
+                        return page.read().decode()
+                except OSError:
+                    return ""
+
+            until(lambda: "Small" in shown())
+            (small / "book" / "index.md").write_text("# Small\n\nA chameleon.\n")
+            until(lambda: "A chameleon." in shown())
+        finally:
+            server.kill()
+
+
+def until(happens, seconds=120):
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.3)
+
+
+def test_words_and_captions_change_without_running_anything(small):
+    """The outputs are handed on: the cells are the same, their metadata are not."""
+    cell = "```{code-cell}\n---\nmystnb:\n  figure:\n    caption: A.\n---\nprint(1)\n```\n"
+    write(small, **{"book/two.md": HEAD.format(title="Two", code="x = 1") + cell})
+    assert execute.execute(small) == []
+    write(small, **{"book/two.md": HEAD.format(title="Three", code="x = 1") + cell.replace("A.", "B.")})
+    assert execute.stale(small) == {}
+    assert execute.execute(small) == []
+    assert outputs(small)["two"] == "1\n", "Sphinx finds them under the new words"
+    with execute.outputs(small) as cache:
+        _, notebook = cache.merge_match_into_notebook(chapters.read(small / "book" / "two.md"))
+    assert notebook.metadata["language_info"]["name"] == "python"
+    tagged = cell.replace("mystnb:", "tags: [raises-exception]\nmystnb:")
+    write(small, **{"book/two.md": HEAD.format(title="Three", code="x = 1") + tagged})
+    assert set(execute.stale(small)) == {"book/two"}, "a tag says how a cell is run"
 
 
 def test_imports_are_found_in_every_form(small):

@@ -170,8 +170,7 @@ def test_a_browser_that_gives_no_frames_does_not_hold_up_the_tests(site, context
     """As on a machine with too much to do: the process that draws gets no time."""
     view = context.new_page()
     view.goto(f"{site}/{CHAPTERS[0]}.html")
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,command="], capture_output=True, text=True, check=True).stdout
-    drawing = [line.split()[0] for line in listed.splitlines() if browser.mark in line and "type=gpu-process" in line]
+    drawing = browser.processes("--type=gpu-process")
     assert drawing
     subprocess.run(["kill", "-STOP", *drawing], check=True)
     try:
