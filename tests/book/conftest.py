@@ -85,8 +85,9 @@ class Browser:
 
     def processes(self, kind):
         """Those of its processes that have this word in their command."""
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True)
-        rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+        command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,command="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows = [line.split(maxsplit=2) for line in listed.splitlines()]
         own = {pid for pid, _, command in rows if self.mark in command}
         while more := {pid for pid, parent, _ in rows if parent in own} - own:
             own |= more
