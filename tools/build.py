@@ -21,6 +21,7 @@ TEX = (
 )
 PDF = Path("_build", "book.pdf")
 TESTS = Path("_build", "tests.json")
+MEMORY = Path("_build", "memory.txt")
 
 
 def fingerprint(root: Path, inputs: tuple[str, ...] = INPUTS) -> str:
@@ -83,12 +84,23 @@ def _build(root: Path, builder: str) -> int:
     os.environ |= {"LATEXOPTS": "-interaction=nonstopmode -halt-on-error", "max_print_line": "10000"}
     status = _jupyter_book(command, root)
     if status == 0:
+        _note_memory(root)
         machinery.write_text(fingerprint(root, MACHINERY))
         if builder == "pdflatex":
             shutil.copy2(root / "_build" / "pdf" / "_build" / "latex" / "book.pdf", index)
         stamp.write_text(before)
         print(f"built: {index}")
     return status
+
+
+def _note_memory(root: Path) -> None:
+    """Keep the most memory that a build has taken since the last `make clean`, in bytes."""
+    with contextlib.suppress(ModuleNotFoundError):  # Windows
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        known = int((root / MEMORY).read_text()) if (root / MEMORY).exists() else 0
+        (root / MEMORY).write_text(str(max(peak, known)))
 
 
 def _jupyter_book(command: list[str], root: Path) -> int:

@@ -8,6 +8,7 @@ import ast
 import asyncio
 import json
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.cache.main import JupyterCacheBase
@@ -45,6 +47,7 @@ class Run:
     times: list[float] = field(default_factory=list)
     outputs: str = ""  # the name by which the cache knows them
     text: str = ""  # hash of the page
+    memory: int = 0  # the most that its kernel held, in bytes
 
 
 def manifest(root: Path) -> Path:
@@ -100,14 +103,14 @@ def execute(root: Path, jobs: int | None = None) -> list[str]:
         _write(root, done)
         for future in as_completed(futures):
             page = futures[future]
-            notebook, times, seconds, failure = future.result()
+            notebook, times, seconds, memory, failure = future.result()
             if failure:
                 failures.append(failure)
                 done.pop(page, None)
             else:
                 text = chapters.fingerprint(root / f"{page}.md")
                 name = _keep(cache, root / f"{page}.md", notebook, seconds)
-                done[page] = Run(waiting[page], round(seconds, 2), len(times), device, times, name, text)
+                done[page] = Run(waiting[page], round(seconds, 2), len(times), device, times, name, text, memory)
             _write(root, done)
             bar.set_postfix_str(page.removeprefix("book/") + (" FAILED" if failure else f" {seconds:.1f} s"))
             bar.update()
@@ -141,7 +144,7 @@ def _reword(root: Path, cache: JupyterCacheBase, done: dict[str, Run]) -> None:
 def run(page: Path, root: Path) -> tuple[nbformat.NotebookNode, str | None]:
     """Execute one page as for the book, whether it is out of date or not, and keep nothing."""
     with _environment(root):
-        notebook, _, _, failure = _run(page)
+        notebook, *_, failure = _run(page)
     return notebook, failure
 
 
@@ -170,8 +173,9 @@ def _device() -> str:
     return {"cpu": "CPU, 1 thread", "mps": "Apple GPU"}[device().type]
 
 
-def _run(page: Path) -> tuple[nbformat.NotebookNode, list[float], float, str | None]:
-    """Execute one page in a kernel of its own, in an empty folder; also the seconds of each code cell, and of all."""
+def _run(page: Path) -> tuple[nbformat.NotebookNode, list[float], float, int, str | None]:
+    """Execute one page in a kernel of its own, in an empty folder; also the seconds of each cell and of all, memory."""
+    memory = 0
     notebook = chapters.read(page)
     began: dict[int, float] = {}
     times: dict[int, float] = {}
@@ -182,6 +186,8 @@ def _run(page: Path) -> tuple[nbformat.NotebookNode, list[float], float, str | N
     def end_cell(*, cell_index: int, **_: object) -> None:
         if cell_index in began:
             times[cell_index] = round(time.perf_counter() - began[cell_index], 2)
+            nonlocal memory
+            memory = max(memory, _peak(client))
 
     options = {**OPTIONS, "on_cell_execute": start_cell, "on_cell_executed": end_cell}
     lines = list(notebook.metadata.get("source_map", []))
@@ -196,9 +202,22 @@ def _run(page: Path) -> tuple[nbformat.NotebookNode, list[float], float, str | N
             error = crash
     seconds = time.perf_counter() - start
     if error is None:
-        return notebook, list(times.values()), seconds, None
+        return notebook, list(times.values()), seconds, memory, None
     number, line, trace = _where(notebook, lines)
-    return notebook, list(times.values()), seconds, f"{page}:{line}: code cell {number} failed: {trace or error}"
+    message = f"{page}:{line}: code cell {number} failed: {trace or error}"
+    return notebook, list(times.values()), seconds, memory, message
+
+
+def _peak(client: NotebookClient) -> int:
+    """The most memory that a kernel has held, in bytes; where the system does not keep that, what it holds now."""
+    try:
+        kernel = psutil.Process(client.km.provisioner.pid)  # type: ignore[union-attr]
+        status = Path("/proc", str(kernel.pid), "status")
+        if status.exists():
+            return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])  # type: ignore[index]
+        return kernel.memory_info().rss
+    except (psutil.Error, OSError, TypeError):  # a kernel that has died holds nothing
+        return 0
 
 
 def _where(notebook: nbformat.NotebookNode, lines: list[int]) -> tuple[int, int, str]:

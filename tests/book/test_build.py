@@ -373,6 +373,27 @@ def test_a_second_run_shows_the_same(html, part):
     assert comparable(again) == comparable(shown)
 
 
+# -------------------------------------------------------------------------------------------------- budgets
+
+
+def test_a_page_needs_at_most_two_gigabytes(html):
+    """To be executed, and the whole book to be built."""
+    held = {page: run.memory for page, run in execute.known(ROOT).items()}
+    assert max(held.values()) <= 2e9, held
+    assert 1e8 < int((ROOT / build.MEMORY).read_text()) <= 2e9
+
+
+def test_site_and_repository_stay_small(html):
+    """By the chapters that there are: sixty of their size must stay below 150 MB, and the repository below 60 MB."""
+    sizes = {path: path.stat().st_size for path in html.rglob("*") if path.is_file() and path.suffix != ".pdf"}
+    assert sum(sizes.values()) / len(chapters.chapters()) * 60 <= 150e6
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    packed = subprocess.run(["git", "count-objects", "-v"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kilobytes = sum(int(size) for size in re.findall(r"^size(?:-pack)?: (\d+)", packed, flags=re.MULTILINE))
+    assert sum(path.stat().st_size for path in files) + 1024 * kilobytes <= 60e6
+
+
 # ------------------------------------------------------------------------------------------------ notebooks
 
 
