@@ -32,7 +32,8 @@ def fit(
     valid: Data | None = None,
     *,
     optimizer: Optimizer,
-    epochs: int,
+    epochs: int | None = None,
+    steps: int | None = None,
     batch_size: int = 32,
     metrics: Mapping[str, Loss] | None = None,
     scheduler: LRScheduler | None = None,
@@ -56,6 +57,8 @@ def fit(
             history.
         optimizer: made from the model's parameters.
         epochs: how often to go through ``train``; with a checkpoint, the number in all.
+        steps: instead of epochs, how many batches to train on in all; the last epoch
+            ends where they do, and counts as one.
         batch_size: examples a step, over all processes together; the last batch of an
             epoch may be smaller.
         metrics: name to function of (output, target), mean over the batch; evaluated on
@@ -98,10 +101,11 @@ def fit(
     size = length("train", train)
     if valid is not None:
         length("valid", valid)
-    epochs = _check.integer("epochs", epochs, 1)
     batch_size = _check.integer("batch_size", batch_size, 1)
     seed = _check.integer("seed", seed, 0)
     num_workers = _check.integer("num_workers", num_workers, 0)
+    an_epoch = -(-size // batch_size)
+    total = _steps(epochs, steps, an_epoch)
     rank, world, device = join(device)
     model.to(device)
     state = State(0, model, optimizer)
@@ -110,15 +114,15 @@ def fit(
         resume(path, state, scheduler, callbacks, device)
     network = DistributedDataParallel(model) if world > 1 else model
 
-    steps = -(-size // batch_size)
     hidden = None if rank == 0 else True
-    bar = tqdm(total=epochs * steps, unit="batch", disable=hidden, delay=2)
-    bar.update(state.epoch * steps)
+    bar = tqdm(total=total, unit="batch", disable=hidden, delay=2)
+    bar.update(min(state.epoch * an_epoch, total))
     examples = {"metrics": metrics, "batch_size": batch_size, "device": device}
     with bar:
-        while state.epoch < epochs and not state.stop:
+        while state.epoch * an_epoch < total and not state.stop:
             generator = torch.Generator().manual_seed(seed + state.epoch)
             batches = torch.randperm(size, generator=generator).split(batch_size)
+            batches = batches[: total - state.epoch * an_epoch]
             mean = _train_epoch(
                 network, loss, train, batches, state, device, num_workers, bar
             )
@@ -136,6 +140,17 @@ def fit(
             if path is not None and rank == 0:
                 save(path, state, scheduler, callbacks)
     return state.history
+
+
+def _steps(epochs: int | None, steps: int | None, an_epoch: int) -> int:
+    """How many batches to train on."""
+    if (epochs is None) == (steps is None):
+        raise ValueError(
+            f"epochs or steps must be given, and only one, got {epochs} and {steps}"
+        )
+    if steps is not None:
+        return _check.integer("steps", steps, 1)
+    return _check.integer("epochs", epochs, 1) * an_epoch
 
 
 def _train_epoch(

@@ -44,6 +44,20 @@ FIRST_LABELS = [4, 3, 9, 9, 0, 9, 6, 5, 7, 7, 7, 9]
 LABELS_SHA256 = "d9302209d1b5ec3d"
 
 
+def test_small_digits_are_means_of_the_large_ones():
+    large, small = digits(classes=(3, 8)), digits(classes=(3, 8), size=14)
+    assert small.x_train.shape == (800, 14, 14)
+    assert small.x_test.shape == (200, 14, 14)
+    assert small.x_train.dtype == np.float32
+    np.testing.assert_allclose(small.x_train[5, 6, 7], large.x_train[5, 12:14, 14:16].mean(), rtol=1e-6)
+    np.testing.assert_allclose(
+        digits(classes=(3, 8), size=7).x_test[9, 3, 2], large.x_test[9, 12:16, 8:12].mean(), rtol=1e-6
+    )
+    assert small.y_train is large.y_train
+    assert digits(classes=(3, 8), size=14) is small
+    assert not small.x_test.flags.writeable
+
+
 def test_no_test_image_is_a_training_image():
     split = digits()
     train = {image.tobytes() for image in split.x_train}
@@ -86,6 +100,7 @@ def test_photographs(name):
         (lambda: digits(classes=(3, 10)), ValueError, "classes must be an integer in [0, 9], got 10"),
         (lambda: digits(classes=(-1, 3)), ValueError, "classes must be an integer in [0, 9], got -1"),
         (lambda: digits(classes=(3, 3)), ValueError, "classes must name at least two digits, each once, got (3, 3)"),
+        (lambda: digits(size=15), ValueError, "size must be one of 28, 14, 7, got 15 (int)"),
         (lambda: digits(classes=(3,)), ValueError, "classes must name at least two digits, each once, got (3,)"),
         (lambda: digits(classes="38"), TypeError, "classes must be a tuple of digits, got '38' (str)"),
         (lambda: digits(classes=(3.0, 8)), TypeError, "classes must be an integer in [0, 9], got 3.0 (float)"),

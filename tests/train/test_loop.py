@@ -41,6 +41,24 @@ def test_is_the_loop_written_out(close):
     assert list(history) == ["loss"]
 
 
+def test_steps_are_batches_counted_over_the_epochs(close, tmp_path):
+    """50 examples in 16s are four batches an epoch: six steps are one epoch and a half."""
+    ours, seen = network(), []
+    ours.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    history = trained(ours, epochs=None, steps=6)
+    assert seen == [16, 16, 16, 2, 16, 16]
+    assert len(history["loss"]) == 2
+    whole, exact = network(), network()
+    trained(whole, epochs=2)
+    trained(exact, epochs=None, steps=8)
+    close(weights(exact), weights(whole))
+    resumed = network()
+    optimizer = sgd(resumed)
+    trained(resumed, optimizer=optimizer, epochs=1, checkpoint=tmp_path / "run.pt")
+    trained(resumed, optimizer=optimizer, epochs=None, steps=6, checkpoint=tmp_path / "run.pt")
+    close(weights(resumed), weights(ours))
+
+
 def test_history_of_validation_and_metrics(close):
     model = network()
     history: History = trained(model, valid=(X[:30], Y[:30]), metrics={"accuracy": accuracy})
@@ -161,6 +179,9 @@ REFUSED = {
     "empty": ({"train": (X[:0], Y[:0])}, ValueError, "train must not be empty"),
     "no dataset": ({"train": iter([1])}, TypeError, "train must be a pair of tensors (inputs, targets) or a Dataset"),
     "valid": ({"valid": (X, Y[:9])}, ValueError, "valid must hold as many inputs as targets, got 50 and 9"),
+    "steps": ({"epochs": None, "steps": 0}, ValueError, "steps must be an integer >= 1, got 0"),
+    "both": ({"steps": 5}, ValueError, "epochs or steps must be given, and only one, got 1 and 5"),
+    "neither": ({"epochs": None}, ValueError, "epochs or steps must be given, and only one, got None and None"),
     "epochs": ({"epochs": 0}, ValueError, "epochs must be an integer >= 1, got 0"),
     "batch": ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1, got 0"),
     "seed": ({"seed": -1}, ValueError, "seed must be an integer >= 0, got -1"),

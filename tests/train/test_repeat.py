@@ -68,7 +68,7 @@ def test_right_and_wrong_by_hand():
     assert got.p_value == pytest.approx(22 / 1024)
     assert got.difference == pytest.approx(-0.08)
     assert got.high < 0
-    assert compare(first_wrong, first_wrong) == Comparison(0, 0, 0, 1, 100, "examples", 0.95)
+    assert compare(first_wrong, first_wrong) == Comparison(0.0, 0.0, 0.0, 1.0, 100, "examples", 0.95)
 
 
 def test_differences_without_a_spread():
