@@ -4,3 +4,4 @@ from dlref.train.callbacks import *  # noqa: F403  the modules' __all__ is the p
 from dlref.train.evaluation import *  # noqa: F403
 from dlref.train.loop import *  # noqa: F403
 from dlref.train.repeat import *  # noqa: F403
+from dlref.train.side_by_side import *  # noqa: F403

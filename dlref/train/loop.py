@@ -105,7 +105,7 @@ def fit(
     seed = _check.integer("seed", seed, 0)
     num_workers = _check.integer("num_workers", num_workers, 0)
     an_epoch = -(-size // batch_size)
-    total = _steps(epochs, steps, an_epoch)
+    total = steps_of(epochs, steps, an_epoch)
     rank, world, device = join(device)
     model.to(device)
     state = State(0, model, optimizer)
@@ -142,7 +142,7 @@ def fit(
     return state.history
 
 
-def _steps(epochs: int | None, steps: int | None, an_epoch: int) -> int:
+def steps_of(epochs: int | None, steps: int | None, an_epoch: int) -> int:
     """How many batches to train on."""
     if (epochs is None) == (steps is None):
         raise ValueError(
