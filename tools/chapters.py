@@ -251,16 +251,16 @@ class Test:
 
 
 @functools.cache
-def _marked(path: str, text: str) -> list[tuple[str, Test]]:
-    """Label and test for each mark in a test file."""
+def _marked(path: str, text: str, kind: str) -> list[tuple[str, Test]]:
+    """Label and test for each mark of a kind in a test file."""
     found: list[tuple[str, Test]] = []
-    if "pytest.mark.verifies" not in text:
+    if f"pytest.mark.{kind}" not in text:
         return found
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.FunctionDef):
             continue
         for mark in node.decorator_list:
-            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.verifies":
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == f"pytest.mark.{kind}":
                 first = min(decorator.lineno for decorator in node.decorator_list)
                 source = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
                 test = Test(path, node.name, node.lineno, source)
@@ -270,11 +270,33 @@ def _marked(path: str, text: str) -> list[tuple[str, Test]]:
 
 def verified(root: Path = ROOT) -> dict[str, list[Test]]:
     """Label of an equation to the tests marked ``@pytest.mark.verifies(label, ...)``."""
+    return _tests(root, "verifies")
+
+
+def checking(root: Path = ROOT) -> dict[str, list[Test]]:
+    """Name of a check to the tests marked ``@pytest.mark.checks(name, ...)``."""
+    return _tests(root, "checks")
+
+
+def _tests(root: Path, kind: str) -> dict[str, list[Test]]:
     held: dict[str, list[Test]] = {}
     for path in sorted((root / "tests").rglob("test_*.py")):
-        for label, test in _marked(path.relative_to(root).as_posix(), path.read_text(encoding="utf8")):
+        for label, test in _marked(path.relative_to(root).as_posix(), path.read_text(encoding="utf8"), kind):
             held.setdefault(label, []).append(test)
     return held
+
+
+def checks_in(code: str) -> list[str]:
+    """Names of the sentences that a cell says it checks, ``# check: name``."""
+    return re.findall(r"# check: ([a-z0-9-]+)$", code, flags=re.MULTILINE)
+
+
+def sentences(page: Path) -> list[str]:
+    """Names of the checks of the sentences of a page, each as often as a sentence asks for it."""
+    text = re.sub(
+        r"^(`{3,})\{code-cell\}.*?^\1 *$", "", page.read_text(encoding="utf8"), flags=re.MULTILINE | re.DOTALL
+    )
+    return re.findall(r"\{checked\}`[^`]+<([a-z0-9-]+)>`", text)
 
 
 def topics(root: Path = ROOT) -> dict[str, dict]:

@@ -115,6 +115,7 @@ class _Text:
             "cite:p": lambda: "(" + "; ".join(self._cite(key, "{}, {}") for key in text.split(",")) + ")",
             "cite:t": lambda: ", ".join(self._cite(key, "{} ({})") for key in text.split(",")),
             "term": lambda: title[1] if title else text,
+            "checked": lambda: title[1] if title else text,
             "ref": lambda: title[1] if title else f"“{self._section(text)}”",
             "doc": lambda: title[1] if title else text,
         }

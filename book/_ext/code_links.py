@@ -51,8 +51,8 @@ def tables(app: Sphinx, config: Config) -> None:
     for page in chapters.chapters(root):
         part, name = f"dlref.{page.parent.name}", page.stem
         for public, module in package.exported(f"{part}.{name}").items():
-            place = f"{part}.{name}.{public}"
-            places |= {f"{part}.{public}": place, f"{module}.{public}": place}
+            place = f"{module}.{public}"
+            places |= {f"{part}.{public}": place, f"{part}.{name}.{public}": place}
     for shared in ("dlref.data", "dlref.train", "dlref.plot"):
         for public, module in package.exported(shared).items():
             places[f"{module}.{public}"] = f"{shared}.{public}"

@@ -92,11 +92,14 @@ def _sections(app: Sphinx, page: str) -> list[nodes.Node]:
             name += f"({'.'.join(map(str, number))})"
             link = make_refnode(app.builder, page, document, f"equation-{label}", nodes.Text(name))
             found.append(nodes.paragraph("", "", nodes.strong("", "", link), ids=[f"held-{label}"]))
-        for test in tests:
-            code = nodes.literal_block(test.source, test.source, language="python")
-            caption = nodes.paragraph("", "", nodes.literal(text=f"{test.path}:{test.line}"))
-            found += [caption, code]
+        found += [node for test in tests for node in source_of(test)]
     return found
+
+
+def source_of(test: chapters.Test) -> list[nodes.Node]:
+    """Where a test stands, and what it says."""
+    code = nodes.literal_block(test.source, test.source, language="python")
+    return [nodes.paragraph("", "", nodes.literal(text=f"{test.path}:{test.line}")), code]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

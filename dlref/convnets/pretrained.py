@@ -32,7 +32,7 @@ __all__ = [
 def rename_lite0(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of the published EfficientNet-Lite0 as dlref's.
 
-    Those of :class:`~dlref.convnets.mobile.EfficientNet`.
+    Those of :class:`~dlref.convnets.mobile.efficientnet.EfficientNet`.
 
     =============================  ============================================
     published                      here

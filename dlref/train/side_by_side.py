@@ -30,7 +30,7 @@ class SeedRun(NamedTuple):
     Attributes:
         seed: what fixed its first weights and the order of its examples.
         model: the trained network.
-        history: as :func:`~dlref.train.loop.fit` returns it.
+        history: as :func:`dlref.train.fit` returns it.
 
     Source:
         See :func:`fit_seeds`.
@@ -62,7 +62,7 @@ def fit_seeds(
     """Train one network a seed, side by side where the network allows it.
 
     Each run is that of ``seed(s)``, ``build()``, ``seed(s)`` once more and
-    :func:`~dlref.train.loop.fit` with ``seed=s``. Several small networks cost little
+    :func:`dlref.train.fit` with ``seed=s``. Several small networks cost little
     more than one: their weights are stacked, and what would be S small products is one
     batched product. Layers that draw at random or keep running statistics forbid it, as
     do functions that ``torch.func.vmap`` cannot treat: those networks are trained one
@@ -70,12 +70,12 @@ def fit_seeds(
 
     Args:
         build: makes a network with new weights.
-        loss, train, valid, metrics, device: see :func:`~dlref.train.loop.fit`; data is
+        loss, train, valid, metrics, device: see :func:`dlref.train.fit`; data is
             given as tensors.
         optimizer: makes the optimiser from parameters; it must treat each number by
             itself, as SGD, RMSProp and Adam do (no clipping by a common norm).
         seeds: the seeds, or how many: 0, 1, 2, ...
-        epochs, steps, batch_size: see :func:`~dlref.train.loop.fit`.
+        epochs, steps, batch_size: see :func:`dlref.train.fit`.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind or out of range.

@@ -87,6 +87,7 @@ def test_gradient_passes_a_block_that_contributes_nothing(close):
     close(x.grad, g)
 
 
+@pytest.mark.checks("begins-as-shortcut")
 def test_blocks_begin_as_their_shortcuts_if_asked():
     for block, last in ((BasicBlock, "bn2"), (Bottleneck, "bn3")):
         model = ResNet(block, (1, 1, 1, 1), 5, zero_init_residual=True)
