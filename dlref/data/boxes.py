@@ -39,18 +39,16 @@ def nuclei() -> Nuclei:
 
     :What: one photograph; where nuclei touch, each has a number of its own.
     :Size: 512 x 512 pixels, 125 nuclei.
-    :Split: none is given; the left 320 columns for training and the others for the test
-        keep most nuclei whole.
-    :Shapes: ``image (512, 512)`` float32, ``mask (512, 512)`` int64, ``boxes (125, 4)``
-        int64.
+    :Split: none is given; this book trains on the left 320 columns.
+    :Shapes: ``image (512, 512)`` float32; ``mask`` as large, ``boxes (125, 4)``, int64.
     :Licence: BSD-3-Clause (stardist).
 
     Raises:
         ImportError: if stardist or scikit-image is not installed.
 
     Source:
-        Schmidt, Weigert, Broaddus & Myers (2018), "Cell detection with star-convex
-        polygons", MICCAI, arXiv:1806.03535; the package's example picture.
+        Schmidt, Weigert, Broaddus & Myers (2018), arXiv:1806.03535; the package's
+        example picture.
 
     Example:
         >>> nuclei().mask.max()

@@ -298,7 +298,7 @@ def test_shown_source_is_the_source_with_its_docstrings_shortened(html):
     blocks = [block.text for block in page.select("div.highlight pre")]
     assert any(
         block.startswith("def sigmoid(")
-        and block.splitlines()[1].startswith('    """Logistic function')
+        and '"""Logistic function: the probability, from the log-odds."""' in block
         and "Source:" not in block
         and "return np.where(z >= 0, 1, e) / (1 + e)" in block
         for block in blocks

@@ -125,7 +125,7 @@ VISIBLE = """() => {
 
 # Colours and landmarks are those of the style and of the theme's frame, not of what a page says: looked at on a page of
 # each kind, in both themes. What depends on the words (names, headings, tables, alternative texts) is looked at on all.
-KINDS = [PAGES[0], CHAPTERS[0], CHAPTERS[-1], SOURCES[-1], "genindex", "search"]
+KINDS = [PAGES[0], CHAPTERS[0], CHAPTERS[-1], SOURCES[-1], "genindex", "search", "book/convnets/resnet"]
 KINDS += [
     f"book/reference/{name}" for name in ("api_training", "errata", "glossary", "results", "data", "bibliography")
 ]

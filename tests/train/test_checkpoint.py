@@ -155,9 +155,10 @@ def test_control_c_leaves_the_last_good_checkpoint(tmp_path):
     """A real signal to a real process in the middle of an epoch."""
     path = tmp_path / "run.pt"
     code = f"""
-import time, torch
+import signal, time, torch
 from torch import nn
 from dlref.train import fit
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 model = nn.Linear(2, 1)
 def loss(a, b):
     time.sleep(0.01)
