@@ -77,11 +77,7 @@ def repeat(
         >>> repeat(lambda seed: seed / 2, seeds=3).mean
         0.5
     """
-    if not isinstance(seeds, Sequence):
-        seeds = range(_check.integer("seeds", seeds, 1))
-    numbers = tuple(_check.integer("seeds", n, 0, 2**32 - 1) for n in seeds)
-    if not numbers or len(set(numbers)) != len(numbers):
-        raise ValueError(f"seeds must be at least one, each once, got {numbers}")
+    numbers = seeds_of(seeds)
     rows: list[dict[str, float]] = []
     named = False
     for n in numbers:
@@ -98,6 +94,16 @@ def repeat(
         for name in rows[0]
     }
     return found if named else found[""]
+
+
+def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """The seeds, given themselves or by their number."""
+    if not isinstance(seeds, Sequence):
+        seeds = range(_check.integer("seeds", seeds, 1))
+    numbers = tuple(_check.integer("seeds", n, 0, 2**32 - 1) for n in seeds)
+    if not numbers or len(set(numbers)) != len(numbers):
+        raise ValueError(f"seeds must be at least one, each once, got {numbers}")
+    return numbers
 
 
 def _number(value: Any) -> float:

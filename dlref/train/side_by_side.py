@@ -18,6 +18,7 @@ from dlref.device import seed as set_seed
 from dlref.train.callbacks import History
 from dlref.train.evaluation import Loss, evaluate, length
 from dlref.train.loop import fit, steps_of
+from dlref.train.repeat import seeds_of
 
 __all__ = ["SeedRun", "fit_seeds"]
 
@@ -95,11 +96,7 @@ def fit_seeds(
         >>> [round(run.model.weight.item(), 2) for run in runs]
         [3.0, 3.0]
     """
-    if not isinstance(seeds, Sequence):
-        seeds = range(_check.integer("seeds", seeds, 1))
-    numbers = [_check.integer("seeds", n, 0, 2**32 - 1) for n in seeds]
-    if not numbers or len(set(numbers)) != len(numbers):
-        raise ValueError(f"seeds must be at least one, each once, got {numbers}")
+    numbers = seeds_of(seeds)
     size = length("train", train)
     if not isinstance(train, tuple) or not isinstance(valid, tuple | None):
         raise TypeError("train and valid must be pairs of tensors (inputs, targets)")

@@ -92,8 +92,8 @@ def test_a_loss_that_is_not_finite_names_its_seed():
     ("changed", "error", "message"),
     [
         ({"seeds": 0}, ValueError, "seeds must be an integer >= 1, got 0"),
-        ({"seeds": []}, ValueError, "seeds must be at least one, each once, got []"),
-        ({"seeds": [1, 1]}, ValueError, "seeds must be at least one, each once, got [1, 1]"),
+        ({"seeds": []}, ValueError, "seeds must be at least one, each once, got ()"),
+        ({"seeds": [1, 1]}, ValueError, "seeds must be at least one, each once, got (1, 1)"),
         ({"seeds": [-1]}, ValueError, "seeds must be an integer in [0, 4294967295], got -1"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1, got 0"),
         ({"epochs": None}, ValueError, "epochs or steps must be given, and only one, got None and None"),
