@@ -91,9 +91,7 @@ def gradients(
     *,
     weight_decay: float = 0.0,
 ) -> tuple[Float[np.ndarray, " n"], float]:
-    r"""``dw`` and ``db``.
-
-    The gradient of :func:`cost` by weights and bias, for all examples at once.
+    r"""Gradient of :func:`cost` by weights and bias, for all examples at once.
 
     .. math::
 
