@@ -6,6 +6,7 @@
 # make lint    style and types
 # make mutants MODULE=dlref/optimization/momentum.py    plant faults, see which the tests notice
 #              AGAIN=1 plants only those that went unnoticed the last time
+# make record NAME=resnet_degradation    a long run whose numbers and pictures a page shows, if it is out of date
 # make bench   dlref against torch, as ratios
 # make clean   remove what was built
 
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: book test pdf serve lint mutants bench clean
+.PHONY: book test pdf serve lint mutants record bench clean
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -36,6 +37,9 @@ lint: $(READY)
 
 mutants: $(READY)
 	$(BIN)/python -m tools.mutants $(if $(AGAIN),--again) $(MODULE)
+
+record: $(READY)
+	$(BIN)/python -m tools.record $(NAME)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.run

@@ -88,7 +88,7 @@ def layer_table(
     ) -> None:
         part = ".".join(name.split(".")[:depth])
         if not list(module.children()):
-            spent[part] += _multiplications(module, inputs[0], output)
+            spent[part] += multiplications(module, inputs[0], output)
         if name == part:
             own = sum(p.numel() for p in module.parameters())
             rows.append(
@@ -144,7 +144,7 @@ def weight_layers(model: nn.Module) -> list[str]:
     ]
 
 
-def _multiplications(module: nn.Module, x: Tensor, output: Tensor) -> int:
+def multiplications(module: nn.Module, x: Tensor, output: Tensor) -> int:
     """Each number of the output is a sum over the kernel.
 
     In a transposed convolution each of the input paints one.

@@ -299,6 +299,28 @@ def sentences(page: Path) -> list[str]:
     return re.findall(r"\{checked\}`[^`]+<([a-z0-9-]+)>`", text)
 
 
+def builds_on(root: Path = ROOT) -> dict[str, list[str]]:
+    """Each chapter to the earlier ones whose code its cells or its module import, or that its text refers to."""
+    pages = chapters(root)
+    names = {page: page.relative_to(root).with_suffix("").as_posix() for page in pages}
+    package = Package(root)
+    module = {page: ".".join(("dlref", page.parent.name, page.stem)) for page in pages}
+    home = {part: page for page, own in module.items() for part in (own, *package.within(own))}
+    stands = {label: page for page in pages for label in (*labels(page), *equations(page))}
+    found: dict[str, list[str]] = {}
+    for place, page in enumerate(pages):
+        text = page.read_text(encoding="utf8")
+        source = package.path(module[page])
+        code = "\n".join(_python(code_cells(read(page)))) + (f"\n{source.read_text(encoding='utf8')}" if source else "")
+        used = {home.get(name) for name in package.imported(code)}
+        referred = re.findall(r"\{(?:ref|eq)\}`(?:[^`<]*<)?([\w-]+)>?`", text)
+        used |= {stands.get(label) for label in referred}
+        used |= {root / f"book/{path}" for path in re.findall(r"\]\((?:\.\./)(\w+/\w+\.md)\)", text)}
+        used |= {(page.parent / path) for path in re.findall(r"\]\((\w+\.md)\)", text)}
+        found[names[page]] = [names[other] for other in pages[:place] if other in used]
+    return found
+
+
 def topics(root: Path = ROOT) -> dict[str, dict]:
     """Label of a topic to its name and to what else a reader may look for."""
     path = root / "book" / "topics.yml"

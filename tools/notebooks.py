@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pybtex.database import BibliographyData, Entry, parse_file
 from pybtex.plugin import find_plugin
 
-from tools import chapters, execute, source
+from tools import chapters, execute, record, source
 
 INSTALL = """\
 from importlib.util import find_spec
@@ -77,6 +77,7 @@ class _Text:
 
     def __init__(self, page: Path, root: Path) -> None:
         self.page = page
+        self.root = root
         self.values = execute.glued(root, page)
         self.numbers = numbers(root)
         self.library: BibliographyData = parse_file(root / "book" / "references.bib")
@@ -99,6 +100,11 @@ class _Text:
         if name == "literalinclude":
             module = (self.page.parent / argument).read_text(encoding="utf8")
             return "```python\n" + source.shorten(source.pyobject(module, options["pyobject"])) + "```"
+        if name == "record":
+            about = record.about(argument.split()[0], self.root)
+            return f"*{self.convert(body)}* {about}"
+        if name == "hint":
+            return f"> Hint: {argument} {body}".strip()
         if name == "pitfall":
             return "\n".join(f"> {line}" for line in [f"**Pitfall: {argument}**", "", *body.splitlines()])
         words = {"exercise-start": f"**Exercise: {argument}.**", "solution-start": "**Solution**"}
@@ -115,6 +121,7 @@ class _Text:
             "cite:p": lambda: "(" + "; ".join(self._cite(key, "{}, {}") for key in text.split(",")) + ")",
             "cite:t": lambda: ", ".join(self._cite(key, "{} ({})") for key in text.split(",")),
             "term": lambda: title[1] if title else text,
+            "recorded": lambda: record.words(text.partition(" ")[0], self.root)[text.partition(" ")[2]],
             "checked": lambda: title[1] if title else text,
             "ref": lambda: title[1] if title else f"“{self._section(text)}”",
             "doc": lambda: title[1] if title else text,

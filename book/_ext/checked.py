@@ -49,6 +49,9 @@ def name_cells(app: Sphinx, document: nodes.document) -> None:
             names = chapters.checks_in(code)
             cell["ids"] += [f"check-{name}" for name in names]
             known |= set(names)
+    for card in document.findall(nodes.paragraph):
+        if "record-card" in card["classes"]:
+            known |= {name.removeprefix("check-") for name in card["ids"]}
 
 
 def forget(_: Sphinx, env: BuildEnvironment, page: str) -> None:

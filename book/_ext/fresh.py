@@ -29,7 +29,11 @@ def digest(value: object) -> str:
 
 def depends(directive: SphinxDirective, inputs: Inputs) -> None:
     """The page of this directive is read again when ``inputs(root)`` is no longer what it is now."""
-    env = directive.env
+    depends_on(directive.env, inputs)
+
+
+def depends_on(env: BuildEnvironment, inputs: Inputs) -> None:
+    """The same for the page that is being read."""
     name = inputs.__qualname__ + "@" + inputs.__module__
     _inputs[name] = inputs
     _stored(env, "dl_inputs").setdefault(env.docname, {})[name] = digest(inputs(Path(env.srcdir)))

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import re
 import shutil
+from html import unescape
 from pathlib import Path
 
 from docutils import nodes
@@ -38,6 +39,8 @@ class DarkTwins(SphinxTransform):
             path = Path(self.env.relfn2path(image["uri"])[1])
             if path.suffix != ".svg" or "jupyter_execute" not in path.parts or "dl-light" in image["classes"]:
                 continue
+            if not image.get("alt"):
+                image["alt"] = description(path)
             twin = dark(path)
             copy = image.copy()
             copy["uri"] = image["uri"].removesuffix(path.name) + twin.name
@@ -46,6 +49,12 @@ class DarkTwins(SphinxTransform):
                 node["classes"] = [*node["classes"], theme]
                 node["loading"] = "lazy"
             image.parent.insert(image.parent.index(image) + 1, copy)
+
+
+def description(path: Path) -> str:
+    """What a drawing says of itself."""
+    found = re.search(r"<dc:description>(.*?)</dc:description>", path.read_text(encoding="utf8"), flags=re.DOTALL)
+    return unescape(found[1]).strip() if found else ""
 
 
 # to import it would import matplotlib, at every build

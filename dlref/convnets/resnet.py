@@ -5,6 +5,7 @@ ResNet-18, 34 and 50, and the plain networks that they were compared with.
 Shape legend: B batch, C channels, H W image or map.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -22,6 +23,7 @@ __all__ = [
     "resnet18",
     "resnet34",
     "resnet50",
+    "without_shortcuts",
 ]
 
 
@@ -339,3 +341,32 @@ class SmallResNet(nn.Module):
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
         return self.fc(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+def without_shortcuts(net: nn.Module) -> nn.Module:
+    """A plain network with the weights of a residual one; the original stays.
+
+    Args:
+        net: holds :class:`BasicBlock` layers.
+
+    Raises:
+        ValueError: if there is no such block in it.
+
+    Source:
+        He, Zhang, Ren & Sun (2016), arXiv:1512.03385, who compare such pairs; here both
+        begin with the same weights as well.
+
+    Example:
+        >>> net = SmallResNet(1, 4)
+        >>> plain = without_shortcuts(net)
+        >>> torch.equal(plain.blocks[0].conv1.weight, net.blocks[0].conv1.weight)
+        True
+    """
+    plain = copy.deepcopy(net)
+    blocks = [module for module in plain.modules() if isinstance(module, BasicBlock)]
+    if not blocks:
+        raise ValueError(f"net must hold a BasicBlock, got {_check.describe(net)}")
+    for block in blocks:
+        block.shortcut = False
+        block.downsample = None
+    return plain

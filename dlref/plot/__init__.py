@@ -7,5 +7,7 @@ in both. The palette keeps its order of lightness for readers who do not see all
 """
 
 from dlref.plot.animation import *  # noqa: F403  the modules' __all__ is the package's interface
+from dlref.plot.drawing import *  # noqa: F403
 from dlref.plot.figures import *  # noqa: F403
+from dlref.plot.sliders import *  # noqa: F403
 from dlref.plot.style import *  # noqa: F403

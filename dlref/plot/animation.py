@@ -160,7 +160,7 @@ def animate(
     with mpl.rc_context():
         for theme in ("light", "dark"):
             style(dark=theme == "dark")
-            pictures[theme] = _frames(draw, frames, background, figsize)
+            pictures[theme] = frames_of(draw, frames, background, figsize)
         style()
         four = [
             frames[round(i)]
@@ -176,7 +176,7 @@ def animate(
     return Animation(pictures, strip.getvalue(), alt=alt, caption=caption, fps=fps)
 
 
-def _frames(
+def frames_of(
     draw: Callable[[Figure, Any], object],
     frames: Sequence[Any],
     background: Callable[[Figure], object],

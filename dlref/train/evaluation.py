@@ -12,7 +12,7 @@ from dlref import _check
 from dlref.device import device as default_device
 from dlref.train.processes import Data, Mean, batches_of, join
 
-__all__ = ["accuracy", "evaluate", "evaluating", "predict"]
+__all__ = ["Noted", "accuracy", "error_rate", "evaluate", "evaluating", "predict"]
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -41,6 +41,68 @@ def accuracy(output: Tensor, target: Tensor) -> Tensor:
             f"{_check.describe(target)}"
         )
     return (predicted == target).float().mean()
+
+
+def error_rate(
+    model: nn.Module,
+    data: Data,
+    *,
+    batch_size: int = 500,
+    device: torch.device | None = None,
+) -> float:
+    """Share of the examples on which the largest output is not the target's.
+
+    Args:
+        model: gives one output a class.
+        data: ``(inputs, targets)``, as for :func:`evaluate`.
+        batch_size, device: see :func:`evaluate`.
+
+    Raises:
+        TypeError, ValueError: as :func:`evaluate`.
+
+    Source:
+        This book.
+
+    Example:
+        >>> scores, targets = torch.eye(4), torch.tensor([0, 1, 2, 0])
+        >>> error_rate(nn.Identity(), (scores, targets))
+        0.25
+    """
+    return evaluate(model, _wrong, data, batch_size=batch_size, device=device)["loss"]
+
+
+def _wrong(output: Tensor, target: Tensor) -> Tensor:
+    return 1 - accuracy(output, target)
+
+
+class Noted:
+    """A loss that notes each value that it gives, step by step.
+
+    Args:
+        loss: mean over the batch, from (output, target).
+
+    Attributes:
+        values: what it has given so far, as numbers.
+
+    Source:
+        This book.
+
+    Example:
+        >>> loss = Noted(nn.functional.mse_loss)
+        >>> _ = loss(torch.zeros(2), torch.ones(2)), loss(torch.ones(2), torch.ones(2))
+        >>> loss.values
+        [1.0, 0.0]
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self.values: list[float] = []
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        """The loss of a batch."""
+        value = self.loss(output, target)
+        self.values.append(value.item())
+        return value
 
 
 def evaluate(

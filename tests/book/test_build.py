@@ -18,7 +18,7 @@ import yaml
 from bs4 import BeautifulSoup
 from nbclient import NotebookClient
 
-from tools import build, chapters, execute, notebooks
+from tools import build, chapters, execute, notebooks, page_shape, record
 from tools import source as source_of
 
 ROOT = chapters.ROOT
@@ -291,6 +291,58 @@ def test_every_figure_has_alternative_text_and_a_caption(html):
             bright, dim = (((html / page.relative_to(ROOT)).parent / i["src"]).resolve().read_text() for i in pair)
             assert "#1f2328" not in dim
             assert bright != dim or "#1f2328" not in bright
+
+
+def test_chapters_say_what_they_build_on_and_who_uses_them(html):
+    before = chapters.builds_on()
+    lines = {}
+    for page in chapters.chapters():
+        name = page.relative_to(ROOT).with_suffix("").as_posix()
+        line = soup(html / f"{name}.html").select_one("p.related")
+        shown = [] if line is None else [a["href"].partition("#")[0] for a in line.select("a")]
+        shown = [((html / name).parent / href).resolve().relative_to(html).with_suffix("").as_posix() for href in shown]
+        used_by = [other for other, used in before.items() if name in used]
+        assert shown == [*before[name], *used_by]
+        lines[name] = line
+    assert "Builds on" in lines["book/convnets/resnet"].text
+    assert "Used by" in lines["book/training/batch_normalization"].text
+
+
+def test_folded_cells_say_what_is_inside_and_drawings_what_they_show(html):
+    count = 0
+    for page in chapters.chapters():
+        folded = [c for c in chapters.read(page).cells if "hide-input" in c.metadata.get("tags", [])]
+        shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
+        said = [fold.summary.text for fold in shown.select("details.fold:not(.hint)")]
+        assert said == [cell.metadata["mystnb"]["code_prompt_show"] for cell in folded]
+        drawn = sum("plot.drawing(" in cell.source for cell in folded)
+        alts = [image["alt"] for image in shown.select("img.dl-light")]
+        assert sum("gives" in alt and "input" in alt for alt in alts) >= drawn
+        count += len(folded)
+        assert len(shown.select("details.hint")) == page.read_text(encoding="utf8").count("````{hint}")
+    assert count > 10
+
+
+def test_records_have_their_card_and_their_numbers(html):
+    cards = 0
+    for page in chapters.chapters():
+        shown = soup(html / page.relative_to(ROOT).with_suffix(".html"))
+        names = record.shown(page)
+        assert [card.text.replace("\n", " ") for card in shown.select("p.record-card")] == [
+            record.about(name).replace("`", "") for name in names
+        ]
+        for name, key in re.findall(r"\{recorded\}`(\w+) ([\w-]+)`", page.read_text(encoding="utf8")):
+            assert record.words(name)[key] in shown.text
+        cards += len(names)
+    assert cards > 0
+
+
+def test_shapes_of_the_pages_are_listed(html):
+    table = soup(html / "book" / "reference" / "checked.html").select("table")[-1]
+    rows = [[cell.text for cell in row.select("td")] for row in table.select("tbody tr")]
+    assert len(rows) == len(chapters.chapters())
+    assert [row[1] for row in rows] == [f"{share}%" for share in page_shape.kept().values()]
+    assert [row[2] for row in rows] == [f"{page_shape.words_a_topic(page):.0f}" for page in chapters.chapters()]
 
 
 def test_shown_source_is_the_source_with_its_docstrings_shortened(html):

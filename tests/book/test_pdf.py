@@ -78,8 +78,9 @@ def test_figures_are_vectors_and_animations_a_strip_of_four(folder):
     assert {kind for _, kind in shown} == {".pdf"}
     cells = [cell for page in chapters.executable() for cell in chapters.read(page).cells if cell.cell_type == "code"]
     figures = sum("figure" in cell.metadata.get("mystnb", {}) for cell in cells)
-    animations = sum("plot.animate(" in cell.source for cell in cells)
-    assert len(shown) == figures + animations
+    animations = sum("plot.animate(" in cell.source or "plot.sliders(" in cell.source for cell in cells)
+    records = sum(page.read_text(encoding="utf8").count("```{record}") for page in PAGES)
+    assert len(shown) == figures + animations + records
     size = r"Page size: +([\d.]+) x ([\d.]+)"
     wide = [
         subprocess.run(["pdfinfo", str(folder / "".join(name))], capture_output=True, text=True, check=True).stdout
@@ -87,6 +88,22 @@ def test_figures_are_vectors_and_animations_a_strip_of_four(folder):
     ]
     ratios = [float(found[1]) / float(found[2]) for found in (re.search(size, text) for text in wide)]
     assert sum(ratio > 6 for ratio in ratios) == animations
+
+
+def test_folded_code_is_left_out_and_hints_are_there(words):
+    tex = re.sub(r"\s", "", words)
+    kept = left = 0
+    for page in chapters.executable():
+        for cell in chapters.read(page).cells:
+            folded = "hide-input" in cell.metadata.get("tags", [])
+            for line in cell.source.splitlines() if cell.cell_type == "code" else []:
+                if re.match(r"def background\(figure\):", line) and folded:
+                    left += 1
+                kept += line.startswith("def background(figure):") and not folded
+    assert left > 0
+    assert tex.count("defbackground(figure):") == kept
+    hints = sum(page.read_text(encoding="utf8").count("````{hint}") for page in PAGES)
+    assert words.count("Hint: ") == hints > 0
 
 
 def test_index_and_bibliography(words):

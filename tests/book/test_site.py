@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 
 from tests.book.conftest import watched
-from tools import chapters
+from tools import chapters, page_shape
 
 ROOT = chapters.ROOT
 PAGES = [page.relative_to(ROOT).with_suffix("").as_posix() for page in chapters.documents()]
@@ -170,6 +170,7 @@ def test_a_browser_that_gives_no_frames_does_not_hold_up_the_tests(site, context
     """As on a machine with too much to do: the process that draws gets no time."""
     view = context.new_page()
     view.goto(f"{site}/{CHAPTERS[0]}.html")
+    see_everything(view)  # a page that is just asking the process for something would wait for its answer
     drawing = browser.processes("--type=gpu-process")
     assert drawing
     subprocess.run(["kill", "-STOP", *drawing], check=True)
@@ -334,6 +335,78 @@ def test_animation(site, context, moves):
     view.wait_for_function(
         "(old) => document.querySelector('.dl-animation img').getAttribute('src') !== old", arg=light
     )
+
+
+@pytest.mark.parametrize(
+    "context",
+    [{"reduced_motion": "no-preference"}, {"reduced_motion": "reduce"}],
+    ids=["motion", "reduced motion"],
+    indirect=True,
+)
+def test_slider_moves_by_keyboard_and_pointer_alone(site, context):
+    view = context.new_page()
+    view.goto(f"{site}/book/convnets/resnet.html")
+    box = view.locator(".dl-sliders").first
+    picture, slider, value = box.locator("img"), box.locator("input").first, box.locator("output").first
+    box.scroll_into_view_if_needed()
+    view.wait_for_function("document.querySelector('.dl-sliders').dataset.seen")
+    view.wait_for_timeout(500)
+    assert slider.input_value() == "0", "nothing moves by itself"
+    first, said = picture.get_attribute("src"), value.inner_text()
+    slider.focus()
+    view.keyboard.press("ArrowRight")
+    assert slider.input_value() == "1"
+    second = picture.get_attribute("src")
+    assert second != first
+    assert value.inner_text() == slider.get_attribute("aria-valuetext") != said
+    assert box.locator("label").first.inner_text().startswith("layers")
+    view.keyboard.press("End")
+    assert slider.input_value() == slider.get_attribute("max")
+    place = slider.bounding_box()
+    view.mouse.click(place["x"] + 2, place["y"] + place["height"] / 2)
+    assert slider.input_value() == "0"
+    assert picture.get_attribute("src") == first
+    view.evaluate("document.documentElement.dataset.theme = 'dark'")
+    view.wait_for_function("(old) => document.querySelector('.dl-sliders img').getAttribute('src') !== old", arg=first)
+
+
+def test_folds_and_hints_open_by_keyboard(site, context):
+    view = context.new_page()
+    view.goto(f"{site}/book/convnets/resnet.html")
+    for kind, words in (("details.fold:not(.hint)", "Imports and data"), ("details.hint", "Hint")):
+        fold = view.locator(kind).first
+        inside = fold.locator(":scope > :not(summary)").first
+        assert fold.locator("summary").inner_text() == words
+        assert not inside.is_visible()
+        fold.locator("summary").focus()
+        view.keyboard.press("Enter")
+        assert inside.is_visible()
+        view.keyboard.press("Enter")
+        assert not inside.is_visible()
+
+
+@pytest.mark.parametrize("context", [{"java_script_enabled": False}], ids=["no script"], indirect=True)
+def test_folds_open_and_sliders_are_a_figure_without_script(site, context):
+    view = context.new_page()
+    view.goto(f"{site}/book/convnets/resnet.html")
+    fold = view.locator("details.fold").first
+    assert not fold.locator("pre").first.is_visible()
+    fold.locator("summary").click()
+    assert fold.locator("pre").first.is_visible()
+    picture = view.locator(".dl-sliders img").first
+    picture.scroll_into_view_if_needed()
+    assert picture.is_visible()
+    assert picture.get_attribute("alt")
+
+
+def test_shape_of_the_pages_is_what_is_kept(html, context):
+    """Within three points: fonts of another machine break lines elsewhere."""
+    view = context.new_page()
+    view.set_viewport_size({"width": 1280, "height": 1000})
+    kept = page_shape.kept()
+    assert [f"book/{name}" for name in kept] == CHAPTERS
+    for name, share in kept.items():
+        assert 100 * page_shape.share(view, html / "book" / f"{name}.html") == pytest.approx(share, abs=3), name
 
 
 @THEMES

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools import chapters, mutants
+from tools import chapters, mutants, page_shape, record
 
 ROOT = chapters.ROOT
 SHARED = ("data", "device", "plot", "train", "count")
@@ -131,7 +131,10 @@ def test_every_checked_sentence_has_its_check_and_every_check_its_sentence():
     wanted = {page: chapters.sentences(page) for page in PAGES}
     tests = chapters.checking()
     for page in PAGES:
-        cells = [name for cell in chapters.code_cells(chapters.read(page)) for name in chapters.checks_in(cell)]
+        recorded = [name for found in record.shown(page) for name in record.checks(found)]
+        cells = recorded + [
+            name for cell in chapters.code_cells(chapters.read(page)) for name in chapters.checks_in(cell)
+        ]
         assert len(cells) == len(set(cells)), f"{page}: a check stands twice"
         assert set(cells) <= set(wanted[page]), f"{page}: no sentence asks for {set(cells) - set(wanted[page])}"
         assert set(wanted[page]) <= set(cells) | set(tests), page
@@ -212,7 +215,27 @@ def page(request):
     return request.param
 
 
-def test_page_begins_with_a_question_and_something_to_look_at(page):
+OLD_FORM = yaml.safe_load(text(Path(__file__).with_name("old_form.yml")))
+SHAPE = yaml.safe_load(text(Path(__file__).with_name("shape_exceptions.yml")))
+NEW = [page for page, chapter in zip(PAGES, CHAPTERS, strict=True) if chapter.as_posix() not in OLD_FORM]
+
+
+def test_chapters_in_the_old_form_exist():
+    assert set(OLD_FORM) <= {chapter.as_posix() for chapter in CHAPTERS}
+
+
+@pytest.fixture(params=[page for page in PAGES if page not in NEW], ids=lambda page: page.stem)
+def old(request):
+    return request.param
+
+
+@pytest.fixture(params=NEW, ids=lambda page: page.stem)
+def new(request):
+    return request.param
+
+
+def test_old_page_begins_with_a_question_and_something_to_look_at(old):
+    page = old
     opening = list(sections(page).values())[1]
     prose = opening.split("```")[0].split("\n", 1)[1].strip()
     assert 1 <= len(re.findall(r"[.?!](?=\s|$)", prose)) <= 4, "two sentences or so"
@@ -258,7 +281,8 @@ def test_each_pitfall_is_followed_by_its_check(page):
         assert re.search(r"^ *(assert |.*assert_allclose|try:)", cell, flags=re.MULTILINE), "the check cannot fail"
 
 
-def test_exercises_have_solutions_with_code_that_runs(page):
+def test_old_exercises_have_solutions_with_code_that_runs(old):
+    page = old
     exercises = sections(page)["Exercises"]
     labels = re.findall(r"^```\{exercise-start\} .+\n:label: (\S+)", exercises, flags=re.MULTILINE)
     pattern = r"^````\{solution-start\} (\S+)\n:class: dropdown\n````\n(.*?)^````\{solution-end\}"
@@ -268,19 +292,125 @@ def test_exercises_have_solutions_with_code_that_runs(page):
     assert all("```{code-cell}" in solution for _, solution in solved)
 
 
-def test_page_ends_with_five_bullets_and_further_reading(page):
+def test_old_page_ends_with_five_bullets_and_further_reading(old):
+    page = old
     parts = sections(page)
     assert list(parts)[-3:] == ["Exercises", "Summary", "Further reading"]
     assert len(re.findall(r"^- ", parts["Summary"], flags=re.MULTILINE)) == 5
     assert len(re.findall(r"\{cite:t\}`", parts["Further reading"])) >= 2
 
 
-def test_cells_are_short_and_fit_the_page(page):
+def test_old_cells_are_short_and_fit_the_page(old):
+    page = old
     for cell in chapters.code_cells(chapters.read(page)):
         lines = [line for line in cell.splitlines() if line.strip()]
         working = [line for line in lines if not re.match(r"(import|from) |def |    return ", line)]
         assert len(working) <= 15, f"{len(working)} lines: {lines[0]}"
         assert all(len(line) <= 88 for line in lines), f"too wide: {max(lines, key=len)}"
+
+
+# ------------------------------------------------------------------------------------------------ the new form
+
+
+def cells(markdown):
+    """Each cell of a piece of a page: its header and its code."""
+    found = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", markdown, flags=re.MULTILINE | re.DOTALL)
+    parts = [re.match(r"(?:---\n(.*?)---\n)?((?::[^\n]*\n)*)(.*)", cell, flags=re.DOTALL) for cell in found]
+    return [((part[1] or "") + part[2], part[3]) for part in parts]
+
+
+def shown(header):
+    """Whether the code of a cell with this header is seen."""
+    return not re.search(r"hide-input|remove-input|remove-cell", header)
+
+
+def words(markdown):
+    return page_shape.words(markdown)
+
+
+def test_page_opens_with_a_question_and_a_picture_and_no_code(new):
+    opening = list(sections(new).values())[1]
+    assert 40 <= len(words(opening)) <= 350
+    assert not any(shown(header) for header, _ in cells(opening)), "code before the question"
+    assert any("caption:" in header for header, _ in cells(opening)) or "```{record}" in opening
+    assert "?" in opening
+
+
+def topics_of(page):
+    """Label to the text of its section, up to the next label or the next section."""
+    body = text(page).partition("\n## In practice")[0]
+    found = re.split(r"^\(([\w-]+)\)=\n", body, flags=re.MULTILINE)
+    return dict(zip(found[1::2], found[2::2], strict=True))
+
+
+def test_topic_has_a_drawing_and_an_example_by_hand(new):
+    """And is explained in words: how many is held where the shape of pages is."""
+    for label, section in topics_of(new).items():
+        code = "\n".join(code for _, code in cells(section))
+        assert re.search(r"drawing\(|sketch\(|sliders\(|caption:", code + section), f"{label}: nothing to look at"
+        assert re.search(r"^### .*(by hand|numbers)", section, flags=re.MULTILINE), f"{label}: no example by hand"
+        assert "assert" in code, label
+
+
+def test_shape_of_the_page(new):
+    """At most a quarter of its height is code, at least 350 words explain a topic; exceptions have a reason."""
+    name = new.relative_to(ROOT / "book").with_suffix("").as_posix()
+    exception = SHAPE.get(name, {})
+    assert page_shape.kept()[name] <= exception.get("code", 25)
+    assert page_shape.words_a_topic(new) >= exception.get("words", 350)
+    assert not exception or len(exception["why"]) > 20
+
+
+def test_page_shows_what_to_do_in_practice(new):
+    parts = sections(new)
+    assert list(parts)[-4:] == ["In practice", "Exercises", "Summary", "Further reading"]
+    assert 3 <= len(re.findall(r"^- ", parts["Summary"], flags=re.MULTILINE)) <= 7
+    assert len(re.findall(r"\{cite:t\}`", parts["Further reading"])) >= 2
+    assert len(words(parts["In practice"])) >= 60
+
+
+def test_exercises_have_a_mark_a_hint_and_an_answer_in_words(new):
+    exercises = sections(new)["Exercises"]
+    pattern = (
+        r"^```\{exercise-start\} [^\n]+ (●{1,3})\n:label: (\S+)\n```\n(.*?)^```\{exercise-end\}\n```\n+"
+        r"^````\{hint\} (.+?)^````\n+"
+        r"^````\{solution-start\} (\S+)\n:class: dropdown\n````\n(.*?)^````\{solution-end\}"
+    )
+    found = re.findall(pattern, exercises, flags=re.MULTILINE | re.DOTALL)
+    assert len(found) == exercises.count("{exercise-start}")
+    assert 6 <= len(found) <= 10
+    for _, label, _, hint, solved, answer in found:
+        assert label == solved
+        assert len(words(hint)) >= 5
+        assert len(words(answer)) >= 15, f"{label}: the answer is not in words"
+    assert len([answer for *_, answer in found if "{code-cell}" not in answer]) >= 2, "two by pencil"
+    assert any("redict" in question for _, _, question, *_ in found), "a prediction before a run"
+    assert {"●", "●●", "●●●"} <= {mark for mark, *_ in found}
+
+
+def test_pitfalls_are_three_to_five(new):
+    assert 3 <= text(new).count("```{pitfall}") <= 5
+
+
+def test_code_of_a_page_fits_and_packs_nothing(new):
+    for cell in chapters.code_cells(chapters.read(new)):
+        assert all(len(line) <= 88 for line in cell.splitlines())
+        for node in ast.walk(ast.parse(cell)):
+            starred = isinstance(node, ast.Assign) and any(
+                isinstance(n, ast.Starred) for n in ast.walk(node.targets[0])
+            )
+            packed = isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and len(node.value.elts) > 3
+            assert not packed or starred, f"packed into one line: {ast.unparse(node)}"
+
+
+def test_page_trains_through_the_package(new):
+    """So its data and its networks are where the device is; and nobody reads a loop for the tenth time."""
+    name = new.relative_to(ROOT / "book").with_suffix("").as_posix()
+    code = "\n".join(chapters.code_cells(chapters.read(new)))
+    assert name in STEPS_ARE_THE_TOPIC or not re.search(r"\.step\(\)", code)
+
+
+STEPS_ARE_THE_TOPIC: list[str] = []
 
 
 def test_seed_of_chance_is_fixed(page):

@@ -4,7 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from dlref.convnets import BasicBlock, Bottleneck, ResNet, SmallResNet, resnet, resnet18, resnet34, resnet50
+from dlref.convnets import (
+    BasicBlock,
+    Bottleneck,
+    ResNet,
+    SmallResNet,
+    resnet,
+    resnet18,
+    resnet34,
+    resnet50,
+    without_shortcuts,
+)
 from dlref.count import layer_table, weight_layers
 
 
@@ -137,6 +147,22 @@ def test_small_networks_have_six_layers_a_block_and_two(blocks):
     assert SmallResNet(1).fc.bias.any()
 
 
+def test_plain_twin_has_the_weights_and_no_shortcut(close):
+    net = settled(SmallResNet(2, 4, in_channels=1)).eval()
+    plain = without_shortcuts(net)
+    twin = SmallResNet(2, 4, in_channels=1, shortcut=False).double().eval()
+    twin.load_state_dict({name: value for name, value in net.state_dict().items() if "downsample" not in name})
+    x = torch.randn(3, 1, 8, 8, dtype=torch.float64)
+    assert set(plain.state_dict()) == set(twin.state_dict())
+    close(plain(x), twin(x))
+    assert not torch.allclose(plain(x), net(x), atol=1e-2)
+    with torch.no_grad():
+        for p in plain.parameters():
+            p.zero_()
+    assert all(block.shortcut for block in net.blocks), "the original stays"
+    assert net.stem[0].weight.any()
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "error", "message"),
     [
@@ -148,6 +174,7 @@ def test_small_networks_have_six_layers_a_block_and_two(blocks):
         (ResNet, (BasicBlock, (1, 1, 1)), ValueError, "layers must be four numbers, got (1, 1, 1) (tuple)"),
         (ResNet, (BasicBlock, (1, 0, 1, 1)), ValueError, "layers must be an integer >= 1, got 0"),
         (resnet18, (0,), ValueError, "num_classes must be an integer >= 1, got 0"),
+        (without_shortcuts, (nn.ReLU(),), ValueError, "net must hold a BasicBlock, got ReLU"),
         (SmallResNet, (0,), ValueError, "blocks must be an integer >= 1, got 0"),
         (SmallResNet, (1, 0), ValueError, "channels must be an integer >= 1, got 0"),
         (SmallResNet, (1, 4, 3, 0), ValueError, "num_classes must be an integer >= 1, got 0"),

@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 from dlref import train
 from dlref.train import (
+    Noted,
     accuracy,
+    error_rate,
     evaluate,
     evaluating,
     evaluation,
@@ -50,6 +52,32 @@ def test_accuracy_counts_also_per_pixel():
     assert accuracy(output, torch.tensor([[1, 1], [0, 0]])).item() == 0.75
     with pytest.raises(ValueError, match=r"^target must have shape \(2, 2\), got torch.int64 tensor of shape \(2,\)$"):
         accuracy(output, torch.tensor([1, 0]))
+
+
+def test_error_rate_weighs_batches_by_their_size_and_does_not_train():
+    scores = torch.eye(3).repeat(3, 1)[:7]
+    targets = torch.tensor([0, 1, 0, 0, 1, 2, 1])  # the third and the last are wrong
+    model = nn.Sequential(nn.Dropout(0.9))
+    for size in (1, 2, 5, 500):
+        assert error_rate(model, (scores, targets), batch_size=size) == pytest.approx(2 / 7)
+    assert model.training
+    sizes = []
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    error_rate(model, (torch.zeros(600, 3), torch.zeros(600, dtype=torch.long)))
+    assert sizes == [500, 100]
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        error_rate(nn.Identity(), (scores, targets), device=META)
+
+
+def test_noted_loss_is_the_loss_and_remembers(close):
+    loss = Noted(F.mse_loss)
+    output = torch.tensor([1.0, 2.0], requires_grad=True)
+    value = loss(output, torch.tensor([0.0, 0.0]))
+    value.backward()
+    close(output.grad, torch.tensor([1.0, 2.0]))
+    loss(output, output)
+    assert loss.values == [2.5, 0.0]
+    assert all(isinstance(value, float) for value in loss.values)
 
 
 @pytest.mark.usefixtures("unchecked")
