@@ -125,6 +125,7 @@ class _Text:
             "checked": lambda: title[1] if title else text,
             "ref": lambda: title[1] if title else f"“{self._section(text)}”",
             "doc": lambda: title[1] if title else text,
+            "numref": lambda: f"the figure “{self._caption(text)}”",
         }
         if name.startswith("py:"):
             return f"`{text.rpartition('.')[2] if text.startswith('~') else text}`"
@@ -136,6 +137,12 @@ class _Text:
         pages = "\n".join(page.read_text(encoding="utf8") for page in self.page.parent.parent.glob("*/*.md"))
         found = re.search(rf"^\({re.escape(label)}\)=\n#+ (.*)$", pages, flags=re.MULTILINE)
         assert found is not None, f"{self.page}: no section is labelled {label}"
+        return found[1]
+
+    def _caption(self, name: str) -> str:
+        page = self.page.read_text(encoding="utf8")
+        found = re.search(rf"^ *name: {re.escape(name)}\n *caption: \"?(.*?)[.:;]", page, flags=re.MULTILINE)
+        assert found is not None, f"{self.page}: no figure is named {name}"
         return found[1]
 
     def _cite(self, key: str, form: str) -> str:

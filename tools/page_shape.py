@@ -61,8 +61,8 @@ def share(view: Any, path: Path) -> float:
 
 
 def kept(root: Path = chapters.ROOT) -> dict[str, float]:
-    """Chapter to its share of visible code when it was last measured, in per cent."""
-    return yaml.safe_load((root / KEPT).read_text(encoding="utf8"))
+    """Chapter to its share of visible code when it was last measured, in per cent; nothing if it never was."""
+    return yaml.safe_load((root / KEPT).read_text(encoding="utf8")) if (root / KEPT).is_file() else {}
 
 
 def main(root: Path = chapters.ROOT) -> None:

@@ -166,8 +166,8 @@ def initial_parameters(
         for each layer W of shape (sizes[l], sizes[l-1]) and b of shape (sizes[l],).
 
     Raises:
-        TypeError, ValueError: if there are fewer than two sizes, or an argument is out
-            of range.
+        TypeError, ValueError: if there are fewer than two sizes, an argument is out of
+            range, or ``dtype`` is no type of floats.
 
     Source:
         LeCun, Bottou, Orr & Müller (1998), "Efficient BackProp", section 4.6.
@@ -182,6 +182,8 @@ def initial_parameters(
         )
     sizes = [_check.integer("sizes", n, 1) for n in sizes]
     scale = _check.real("scale", scale, "[0, inf)")
+    if not np.issubdtype(dtype, np.floating):
+        raise TypeError(f"dtype must be a type of floats, got {dtype}")
     rng = np.random.default_rng(_check.integer("seed", seed, 0))
     return [
         (

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from dlref import _check
-from dlref.plot._graph import Box, record
+from dlref.plot._graph import record
 from dlref.plot._layout import Layout, layout
 from dlref.plot._pen import Pen
 from dlref.plot._sizes import shape_of, times
@@ -31,7 +31,9 @@ class Drawing:
 
     Args:
         figure: the picture.
-        boxes: what is drawn, in the order in which it runs.
+        boxes: what is drawn, in the order in which it runs; each has ``name``,
+            ``label``, ``output`` (shape of one example), ``parameters``,
+            ``multiplications``, ``repeats`` and ``inputs``.
         alt: the drawing in words, made from its structure.
 
     Source:
@@ -43,7 +45,7 @@ class Drawing:
         Linear: input 2; Linear, 3 gives 3.
     """
 
-    def __init__(self, figure: Figure, boxes: Sequence[Box], alt: str) -> None:
+    def __init__(self, figure: Figure, boxes: Sequence[Any], alt: str) -> None:
         self.figure = figure
         self.boxes = list(boxes)
         self.alt = alt
@@ -170,7 +172,9 @@ def sketch(
     if ax is None:
         from matplotlib import pyplot as plt
 
-        ax = plt.figure(figsize=figsize, layout="none").add_axes((0, 0, 1, 1))
+        figure = plt.figure(figsize=figsize, layout="constrained")
+        figure.set_layout_engine("none")  # layout="none" is forgotten when it is saved
+        ax = figure.add_axes((0, 0, 1, 1))
     ax.set_axis_off()
     paper = schemdraw.Drawing(canvas=ax, show=False)
     paper.config(unit=2, fontsize=9, color=ink, lw=1.2, inches_per_unit=unit)

@@ -191,6 +191,18 @@ class _BatchNorm(nn.Module):
         flags = f"affine={self.affine}, track_running_stats={self.track_running_stats}"
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, {flags}"
 
+    @torch.no_grad()
+    def reset_running_stats(self) -> None:
+        """Forget all batches: mean 0, variance 1, none tracked."""
+        if (
+            self.running_mean is not None
+            and self.running_var is not None
+            and self.num_batches_tracked is not None
+        ):
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            self.num_batches_tracked.zero_()
+
     def forward(self, x: Float[Tensor, "B C *places"]) -> Float[Tensor, "B C *places"]:
         """By the batch's statistics in training, by the running ones in evaluation.
 

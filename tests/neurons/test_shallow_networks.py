@@ -142,6 +142,12 @@ REFUSED = {
     "sizes number": (lambda n: initial_parameters(n, seed=0), (7,), TypeError, "sizes must be at least two whole num"),
     "size": (lambda n: initial_parameters(n, seed=0), ([3, 0],), ValueError, "sizes must be an integer >= 1, got 0"),
     "seed": (lambda s: initial_parameters([3, 1], seed=s), (-1,), ValueError, "seed must be an integer >= 0, got -1"),
+    "dtype": (
+        lambda t: initial_parameters([3, 1], seed=0, dtype=t),
+        (int,),
+        TypeError,
+        "dtype must be a type of floats, got <class 'int'>",
+    ),
     "scale": (
         lambda s: initial_parameters([3, 1], seed=0, scale=s),
         (-1.0,),

@@ -1,6 +1,7 @@
 """Mirrors dlref/plot/drawing.py; with it ``_graph``, ``_layout``, ``_sizes`` and ``_pen``, which it is made of."""
 
 import base64
+import io
 import re
 
 import numpy as np
@@ -350,6 +351,16 @@ def test_sketch_shrinks_what_does_not_fit_and_draws_on_given_axes():
         paper += flow.Box(w=40, h=2)
     assert np.ptp(ax.get_xlim()) >= 40
     assert not ax.axison
+
+
+def test_sketch_is_saved_without_a_warning():
+    from schemdraw import flow
+
+    with plot.sketch((2.0, 1.0)) as paper:
+        paper += flow.Box(w=1, h=1)
+    figure = plt.gcf()
+    for _ in range(2):  # a second time: saving restores what it found
+        figure.savefig(io.BytesIO(), format="svg", bbox_inches="tight")
 
 
 def test_sketch_names_the_package_that_it_needs(monkeypatch):

@@ -241,3 +241,28 @@ def test_zero_momentum_and_infinity(close):
     close(layer.running_mean, torch.zeros(1))
     assert layer.num_batches_tracked == 1
     assert math.isfinite(layer(torch.tensor([[1.0], [1.0]])).sum().item())
+
+
+@pytest.mark.parametrize("track", [True, False])
+def test_running_statistics_are_forgotten(track):
+    layer, theirs = BatchNorm1d(3, track_running_stats=track), nn.BatchNorm1d(3, track_running_stats=track)
+    with torch.no_grad():
+        layer.weight.fill_(2)
+    fresh = {name: value.clone() for name, value in layer.state_dict().items()}
+    layer(5 + torch.randn(8, 3))
+    layer.reset_running_stats()
+    theirs.reset_running_stats()
+    assert list(layer.state_dict()) == list(theirs.state_dict())
+    assert all(torch.equal(value, fresh[name]) for name, value in layer.state_dict().items()), "the weights stay"
+
+
+@pytest.mark.verifies("eq-folded")
+def test_in_evaluation_it_is_an_affine_map(close):
+    layer = BatchNorm1d(3).double()
+    with torch.no_grad():
+        for name, value in (("weight", 2.0), ("bias", -1.0), ("running_mean", 5.0), ("running_var", 4.0)):
+            getattr(layer, name).copy_(value * torch.tensor([1.0, 2.0, 3.0]))
+    layer.eval()
+    x = torch.randn(7, 3, dtype=DOUBLE)
+    a = layer.weight / (layer.running_var + layer.eps).sqrt()
+    close(layer(x), a * x + (layer.bias - a * layer.running_mean))
