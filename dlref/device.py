@@ -80,12 +80,15 @@ def seed(n: int) -> None:
 def budget(*, cpu: T, gpu: T) -> T:
     """Pick the size of an experiment: ``cpu`` on a CPU, ``gpu`` on an accelerator.
 
+    The environment variable ``DLREF_BUDGET`` (``cpu``, ``gpu``) overrides the choice.
+
     Args:
         cpu: what fits into a few seconds on two cores (epochs, images, steps, ...).
         gpu: the same quantity for a machine with a GPU.
 
     Raises:
         TypeError: if the two are of different types.
+        ValueError: if ``DLREF_BUDGET`` is neither of the two.
 
     Source:
         This book: the same page runs longer where it can.
@@ -97,5 +100,12 @@ def budget(*, cpu: T, gpu: T) -> T:
         raise TypeError(
             f"cpu and gpu must be of one type, got {_check.describe(cpu)} and "
             f"{_check.describe(gpu)}"
+        )
+    wanted = os.environ.get("DLREF_BUDGET", "").strip()
+    if wanted:
+        return (
+            cpu
+            if _check.one_of("DLREF_BUDGET", wanted, ("cpu", "gpu")) == "cpu"
+            else gpu
         )
     return cpu if device().type == "cpu" else gpu

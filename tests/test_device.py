@@ -97,5 +97,13 @@ def test_budget(monkeypatch):
     machine(monkeypatch, cuda=1)
     monkeypatch.setenv("DLREF_DEVICE", "cuda")
     assert budget(cpu=2, gpu=20) == 20
+    monkeypatch.setenv("DLREF_BUDGET", "cpu")
+    assert budget(cpu=2, gpu=20) == 2
+    monkeypatch.setenv("DLREF_DEVICE", "cpu")
+    monkeypatch.setenv("DLREF_BUDGET", "gpu ")
+    assert budget(cpu=2, gpu=20) == 20
+    monkeypatch.setenv("DLREF_BUDGET", "large")
+    with pytest.raises(ValueError, match=r"^DLREF_BUDGET must be one of 'cpu', 'gpu', got 'large'"):
+        budget(cpu=2, gpu=20)
     with pytest.raises(TypeError, match=r"^cpu and gpu must be of one type, got 2 \(int\) and 2.0 \(float\)$"):
         budget(cpu=2, gpu=2.0)

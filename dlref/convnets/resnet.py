@@ -350,7 +350,8 @@ def without_shortcuts(net: nn.Module) -> nn.Module:
         net: holds :class:`BasicBlock` layers.
 
     Raises:
-        ValueError: if there is no such block in it.
+        TypeError, ValueError: if ``net`` is no module, there is no such block in it, or
+            there are others with a shortcut.
 
     Source:
         He, Zhang, Ren & Sun (2016), arXiv:1512.03385, who compare such pairs; here both
@@ -362,6 +363,12 @@ def without_shortcuts(net: nn.Module) -> nn.Module:
         >>> torch.equal(plain.blocks[0].conv1.weight, net.blocks[0].conv1.weight)
         True
     """
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"net must be a torch.nn.Module, got {_check.describe(net)}")
+    if any(isinstance(module, Bottleneck) for module in net.modules()):
+        raise ValueError(
+            "net must hold no Bottleneck, whose shortcut cannot be left out"
+        )
     plain = copy.deepcopy(net)
     blocks = [module for module in plain.modules() if isinstance(module, BasicBlock)]
     if not blocks:

@@ -176,7 +176,11 @@ def initial_parameters(
         >>> [(W.shape, b.shape) for W, b in initial_parameters([784, 30, 10], seed=0)]
         [((30, 784), (30,)), ((10, 30), (10,))]
     """
-    if isinstance(sizes, str) or not isinstance(sizes, Sequence) or len(sizes) < 2:
+    if (
+        isinstance(sizes, str | bytes)
+        or not isinstance(sizes, Sequence)
+        or len(sizes) < 2
+    ):
         raise TypeError(
             f"sizes must be at least two whole numbers, got {_check.describe(sizes)}"
         )

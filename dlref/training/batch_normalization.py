@@ -51,7 +51,7 @@ def batch_moments(
 class _Normalize(torch.autograd.Function):
     """Forward and backward of training.
 
-    Each is folded into one multiplication and addition over the batch.
+    Forward, scale and shift are folded into one multiplication and one addition.
     """
 
     @staticmethod

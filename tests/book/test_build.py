@@ -305,7 +305,7 @@ def test_chapters_say_what_they_build_on_and_who_uses_them(html):
         assert shown == [*before[name], *used_by]
         lines[name] = line
     assert "Builds on" in lines["book/convnets/resnet"].text
-    assert "Used by" in lines["book/training/batch_normalization"].text
+    assert "Used by" in lines["book/neurons/shallow_networks"].text
 
 
 def test_folded_cells_say_what_is_inside_and_drawings_what_they_show(html):
@@ -498,6 +498,18 @@ def test_notebook_runs_by_itself(html, part, tmp_path):
     asyncio.run(
         NotebookClient(
             notebook, timeout=300, resources={"metadata": {"path": tmp_path}}, **execute.OPTIONS
+        ).async_execute()
+    )
+
+
+@pytest.mark.parametrize("page", [p for p in chapters.executable() if "budget(" in p.read_text()], ids=lambda p: p.stem)
+def test_assertions_hold_at_the_budget_of_a_gpu(page, tmp_path, monkeypatch):
+    """What a page says must not depend on how long it trains; on a CPU this takes a few minutes."""
+    monkeypatch.setenv("DLREF_BUDGET", "gpu")
+    notebook = chapters.read(page)
+    asyncio.run(
+        NotebookClient(
+            notebook, timeout=900, resources={"metadata": {"path": tmp_path}}, **execute.OPTIONS
         ).async_execute()
     )
 

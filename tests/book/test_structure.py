@@ -141,6 +141,12 @@ def test_every_checked_sentence_has_its_check_and_every_check_its_sentence():
     assert set(tests) <= {name for names in wanted.values() for name in names}
 
 
+def test_checked_sentences_hold_no_markup(page):
+    """The role shows its text as it stands."""
+    for sentence in re.findall(r"\{checked\}`([^`<]*)<", text(page)):
+        assert not re.search(r"[*$_\\]", sentence), sentence
+
+
 def test_a_check_is_an_assertion(page):
     """The comment stands behind what can fail, not beside it."""
     for cell in chapters.code_cells(chapters.read(page)):
@@ -394,7 +400,7 @@ def test_pitfalls_are_three_to_five(new):
 
 def test_code_of_a_page_fits_and_packs_nothing(new):
     for cell in chapters.code_cells(chapters.read(new)):
-        assert all(len(line) <= 88 for line in cell.splitlines())
+        assert [line for line in cell.splitlines() if len(line) > 88] == []
         for node in ast.walk(ast.parse(cell)):
             names = node.targets[0] if isinstance(node, ast.Assign) else None
             packed = isinstance(names, ast.Tuple) and isinstance(node.value, ast.Tuple) and len(names.elts) > 2
@@ -409,6 +415,18 @@ def test_page_trains_through_the_package(new):
 
 
 STEPS_ARE_THE_TOPIC: list[str] = []
+
+
+def test_page_with_a_larger_budget_on_a_gpu_trains_there(page):
+    """What asks for more steps on a GPU must not stay on the CPU, nor give CPU data to a network on the GPU."""
+    found = chapters.code_cells(chapters.read(page))
+    code = "\n".join(found)
+    if "budget(" not in code:
+        return
+    assert re.search(r"\bfit(_seeds)?\(", code)
+    assert not re.search(r"\.(step|backward)\(\)", code), "a loop of its own leaves the network behind"
+    for cell in found:
+        assert "no_grad()" not in cell or ".cpu()" in cell or "device()" in cell, cell
 
 
 def test_seed_of_chance_is_fixed(page):

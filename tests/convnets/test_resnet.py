@@ -174,6 +174,8 @@ def test_plain_twin_has_the_weights_and_no_shortcut(close):
         (ResNet, (BasicBlock, (1, 1, 1)), ValueError, "layers must be four numbers, got (1, 1, 1) (tuple)"),
         (ResNet, (BasicBlock, (1, 0, 1, 1)), ValueError, "layers must be an integer >= 1, got 0"),
         (resnet18, (0,), ValueError, "num_classes must be an integer >= 1, got 0"),
+        (without_shortcuts, (None,), TypeError, "net must be a torch.nn.Module, got None"),
+        (without_shortcuts, (Bottleneck(8, 2),), ValueError, "net must hold no Bottleneck, whose"),
         (without_shortcuts, (nn.ReLU(),), ValueError, "net must hold a BasicBlock, got ReLU"),
         (SmallResNet, (0,), ValueError, "blocks must be an integer >= 1, got 0"),
         (SmallResNet, (1, 0), ValueError, "channels must be an integer >= 1, got 0"),

@@ -123,6 +123,42 @@ def test_evaluate_and_predict_go_to_the_device_too(monkeypatch):
     assert model.sent == [CPU]
 
 
+class Ten(torch.utils.data.Dataset):
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        return torch.tensor([float(index)]), torch.tensor([0.0])
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield torch.zeros(1), torch.zeros(1)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_length_of_data_and_what_is_no_data():
+    x = torch.zeros(3, 2)
+    assert evaluation.length("data", (x, x)) == 3
+    assert evaluation.length("data", (x[:1], x[:1])) == 1
+    assert evaluation.length("data", Ten()) == 10
+    pair = "data must be a pair of tensors (inputs, targets) or a Dataset, got "
+    tensor = "torch.float32 tensor of shape (3, 2)"
+    for data, error, message in [
+        ((x,), TypeError, pair + f"({tensor})"),
+        ((x, x, x), TypeError, pair + f"({tensor}, {tensor}, {tensor})"),
+        ((x, 3), TypeError, pair + f"({tensor}, 3 (int))"),
+        ((x, torch.tensor(1.0)), TypeError, pair),
+        ([x, x], TypeError, pair + "["),
+        (Stream(), TypeError, pair),
+        (x, TypeError, pair + tensor),
+        ((x[:0], x[:0]), ValueError, "data must not be empty"),
+        ((x, x[:2]), ValueError, "data must hold as many inputs as targets, got 3 and 2"),
+    ]:
+        with pytest.raises(error, match="^" + re.escape(message)):
+            evaluation.length("data", data)
+
+
 def test_examples_at_a_time_by_default():
     sizes = []
     model = nn.Linear(1, 1)
