@@ -280,7 +280,7 @@ def _table(root: Path, done: dict[str, Run], ran: dict[str, str]) -> None:
     for page in pages:
         run = done.get(page)
         state = "failed" if run is None else "executed" if page in ran else "unchanged"
-        where = "" if run is None or run.device in ("", "cpu") else f" on {run.device}"
+        where = "" if run is None or not run.device or run.device.startswith("CPU") else f" on {run.device}"
         print(f"{page:<{width}}  {'-' if run is None else f'{run.seconds:.1f} s':>8}  {state}{where}")
     print(f"{'total':<{width}}  {sum(done[p].seconds for p in pages if p in done):>6.1f} s")
 

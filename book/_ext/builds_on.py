@@ -30,12 +30,13 @@ class Related(SphinxTransform):
         depends_on(self.env, inputs)
         title = next(self.document.findall(nodes.title), None)
         if title is not None:
-            title.parent.insert(title.parent.index(title) + 1, related())
+            title.parent.insert(title.parent.index(title) + 1, related(page=self.env.docname))
 
 
-def fill(app: Sphinx, document: nodes.document, page: str) -> None:
-    """Links to both, in reading order."""
+def fill(app: Sphinx, document: nodes.document, _: str) -> None:
+    """Links to both, in reading order; in print all chapters are one document."""
     for place in list(document.findall(related)):
+        page = place["page"]
         before = chapters.builds_on(Path(app.srcdir))
         after = [other for other, used in before.items() if page in used]
         line = nodes.paragraph(classes=["related"])

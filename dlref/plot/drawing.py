@@ -158,7 +158,7 @@ def sketch(
 
     Example:
         >>> from schemdraw import flow
-        >>> with sketch((3, 1)) as paper:
+        >>> with sketch((3.0, 1.0)) as paper:
         ...     paper += flow.Box(w=2, h=1).label("x")
         ...     paper += flow.Arrow().right()
     """
