@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -176,7 +177,8 @@ def test_pdf_without_tex_says_what_to_install_in_one_line(small, monkeypatch, ca
 def test_serving_builds_again_what_has_changed(small):
     """A word that changes on a page is on the page that a browser gets, a moment later."""
     command = [sys.executable, "-m", "tools.serve", str(small)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes) as server:
         try:
             address = next(line for line in server.stdout if line.startswith("http://")).strip()
 
@@ -191,7 +193,7 @@ def test_serving_builds_again_what_has_changed(small):
             (small / "book" / "index.md").write_text("# Small\n\nA chameleon.\n")
             until(lambda: "A chameleon." in shown())
         finally:
-            server.kill()
+            os.killpg(server.pid, signal.SIGKILL)  # its workers would outlive it
 
 
 def until(happens, seconds=120):
