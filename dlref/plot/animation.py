@@ -72,13 +72,7 @@ class Animation:
         include: Any = None,  # noqa: ARG002  IPython's interface
         exclude: Any = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        sources = {
-            theme: [
-                "data:image/png;base64," + base64.b64encode(frame).decode()
-                for frame in frames
-            ]
-            for theme, frames in self.frames.items()
-        }
+        sources = addresses(self.frames)
         # the name comes from the content: a book that is built twice is the same twice
         name = (
             "anim-"
@@ -156,11 +150,33 @@ def animate(
         if not text.strip():
             raise ValueError(f"{name} must say something, got {_check.describe(text)}")
     fps = _check.real("fps", fps, "(0, inf)")
+    pictures, strip = drawn(draw, frames, background, figsize)
+    return Animation(pictures, strip, alt=alt, caption=caption, fps=fps)
+
+
+def addresses(pictures: dict[str, list[bytes]]) -> dict[str, list[str]]:
+    """The frames of each theme as addresses that hold them."""
+    return {
+        theme: [
+            "data:image/png;base64," + base64.b64encode(frame).decode()
+            for frame in frames
+        ]
+        for theme, frames in pictures.items()
+    }
+
+
+def drawn(
+    draw: Callable[[Any, Any], object],
+    frames: Sequence[Any],
+    background: Callable[[Figure], object],
+    figsize: tuple[float, float],
+) -> tuple[dict[str, list[bytes]], bytes]:
+    """The frames, light and dark, and up to four of them beside each other as PDF."""
     pictures: dict[str, list[bytes]] = {}
     with mpl.rc_context():
         for theme in ("light", "dark"):
             style(dark=theme == "dark")
-            pictures[theme] = frames_of(draw, frames, background, figsize)
+            pictures[theme] = _frames_of(draw, frames, background, figsize)
         style()
         four = [
             frames[round(i)]
@@ -173,10 +189,10 @@ def animate(
             draw(part, frame)
         strip = io.BytesIO()
         figure.savefig(strip, format="pdf", metadata={"CreationDate": None})
-    return Animation(pictures, strip.getvalue(), alt=alt, caption=caption, fps=fps)
+    return pictures, strip.getvalue()
 
 
-def frames_of(
+def _frames_of(
     draw: Callable[[Figure, Any], object],
     frames: Sequence[Any],
     background: Callable[[Figure], object],

@@ -10,14 +10,12 @@ from itertools import product
 from string import Template
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
 from dlref import _check
-from dlref.plot.animation import frames_of
-from dlref.plot.style import style
+from dlref.plot.animation import addresses, drawn
 
 __all__ = ["Sliders", "sliders"]
 
@@ -75,13 +73,7 @@ class Sliders:
         include: Any = None,  # noqa: ARG002  IPython's interface
         exclude: Any = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        sources = {
-            theme: [
-                "data:image/png;base64," + base64.b64encode(frame).decode()
-                for frame in frames
-            ]
-            for theme, frames in self.frames.items()
-        }
+        sources = addresses(self.frames)
         # the name comes from the content: a book that is built twice is the same twice
         content = self.caption + sources["light"][-1]
         name = "sliders-" + uuid.uuid5(uuid.NAMESPACE_OID, content).hex[:12]
@@ -177,13 +169,7 @@ def sliders(
     def one(figure: Any, state: tuple[Any, ...]) -> None:
         draw(figure, *state)
 
-    pictures: dict[str, list[bytes]] = {}
-    with mpl.rc_context():
-        for theme in ("light", "dark"):
-            style(dark=theme == "dark")
-            pictures[theme] = frames_of(one, states, background, figsize)
-        style()
-        strip = _strip(one, states, background, figsize)
+    pictures, strip = drawn(one, states, background, figsize)
     size = max(sum(map(len, frames)) for frames in pictures.values())
     if size > LIMIT:
         raise ValueError(
@@ -205,24 +191,6 @@ def _check_parameters(parameters: Mapping[str, Sequence[Any]]) -> None:
 def _text(value: Any) -> str:
     number = isinstance(value, float | np.floating)
     return f"{value:.4g}" if number else str(value)
-
-
-def _strip(
-    draw: Callable[[Figure, Any], object],
-    states: Sequence[Any],
-    background: Callable[[Figure], object],
-    figsize: tuple[float, float],
-) -> bytes:
-    """Up to four states beside each other."""
-    places = np.linspace(0, len(states) - 1, min(4, len(states)))
-    figure = Figure(figsize=(figsize[0] * len(places), figsize[1]))
-    parts = figure.subfigures(1, len(places), squeeze=False)[0]
-    for part, place in zip(parts, places, strict=True):
-        background(part)
-        draw(part, states[round(place)])
-    file = io.BytesIO()
-    figure.savefig(file, format="pdf", metadata={"CreationDate": None})
-    return file.getvalue()
 
 
 _ROW = Template("""\
