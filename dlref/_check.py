@@ -93,7 +93,8 @@ def array(
         raise TypeError(
             f"{name} must be a NumPy array of shape ({shape}), got {describe(value)}"
         )
-    _numeric(name, value, shape, floating=value.dtype.kind == "f", sizes=sizes)
+    floating = value.dtype.kind == "f"
+    _numeric(name, value, shape, floating=floating, empty=False, sizes=sizes)
     if finite and not np.isfinite(value).all():
         raise ValueError(
             f"{name} must be finite, got {int((~np.isfinite(value)).sum())} NaN or "
@@ -112,10 +113,12 @@ def numbers_array(name: str, value: Any, shape: str, **sizes: int) -> np.ndarray
     return array(name, value, shape, finite=True, **sizes)
 
 
-def tensor(name: str, value: Any, shape: str, **sizes: int) -> Any:
+def tensor(
+    name: str, value: Any, shape: str, *, empty: bool = False, **sizes: int
+) -> Any:
     """Return ``value`` if it is a float tensor of the shape ``"B C H W"``, or raise.
 
-    It must not be empty.
+    It must not be empty, unless ``empty`` says that it may.
 
     Values are not looked at: that would cost a synchronisation with the device on every
     call.
@@ -126,12 +129,19 @@ def tensor(name: str, value: Any, shape: str, **sizes: int) -> Any:
         raise TypeError(
             f"{name} must be a torch.Tensor of shape ({shape}), got {describe(value)}"
         )
-    _numeric(name, value, shape, floating=value.is_floating_point(), sizes=sizes)
+    floating = value.is_floating_point()
+    _numeric(name, value, shape, floating=floating, empty=empty, sizes=sizes)
     return value
 
 
 def _numeric(
-    name: str, value: Any, shape: str, *, floating: bool, sizes: dict[str, int]
+    name: str,
+    value: Any,
+    shape: str,
+    *,
+    floating: bool,
+    empty: bool,
+    sizes: dict[str, int],
 ) -> None:
     axes = shape.split()
     letters = ", ".join(f"{a}={sizes[a]}" if a in sizes else a for a in axes)
@@ -145,7 +155,7 @@ def _numeric(
         size != sizes.get(axis, size) for axis, size in zip(axes, trailing, strict=True)
     ):
         raise ValueError(f"{expected}, got {describe(value)}")
-    if math.prod(value.shape) == 0:
+    if not empty and math.prod(value.shape) == 0:
         raise ValueError(f"{name} must not be empty, got {describe(value)}")
     if not floating:
         raise TypeError(

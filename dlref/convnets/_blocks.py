@@ -63,6 +63,45 @@ def conv_norm(
     )
 
 
+# What torch.fx is to keep as one call: a trace has no sizes to look at. It finds them
+# by the names of this module, so that other modules must not import them by name.
+
+
+@torch.fx.wrap
+def image_batch(
+    x: Tensor, channels: int | None, height: int | None = None, width: int | None = None
+) -> Tensor:
+    """``x`` if it is a batch of images of these channels and that size, or an error."""
+    given = {"C": channels, "H": height, "W": width}
+    sizes = {name: size for name, size in given.items() if size is not None}
+    return _check.tensor("x", x, "B C H W", **sizes)
+
+
+@torch.fx.wrap
+def same_padded(x: Tensor, kernel: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    """``x`` with so many zeros that the stride alone changes the size."""
+    around = []
+    for n, k, s in zip(x.shape[:1:-1], kernel[::-1], stride[::-1], strict=True):
+        total = max((-(-n // s) - 1) * s + k - n, 0)
+        around += [total // 2, total - total // 2]
+    return F.pad(x, around)
+
+
+@torch.fx.wrap
+def without_some(y: Tensor, p: float) -> Tensor:
+    """Each example as a whole left out with probability p, the others scaled up."""
+    return y * drop_units(y.new_ones(len(y), 1, 1, 1), p)
+
+
+def channels_in(model: nn.Module) -> int | None:
+    """Channels that the first layer of a network takes, whatever layer it is now."""
+    for module in model.modules():
+        channels = getattr(module, "in_channels", None)
+        if channels is not None and module is not model:
+            return channels
+    return None
+
+
 class SameConv2d(nn.Conv2d):
     """Pads so that stride 2 halves the size, as TensorFlow does.
 
@@ -71,14 +110,8 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in torch
         """Maps of the images."""
-        around = []
-        for n, k, s in zip(
-            input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
-        ):
-            total = max((-(-n // s) - 1) * s + k - n, 0)
-            around += [total // 2, total - total // 2]
         return F.conv2d(
-            F.pad(input, around),
+            same_padded(input, self.kernel_size, self.stride),
             self.weight,
             self.bias,
             self.stride,
@@ -148,7 +181,7 @@ class MBConv(nn.Module):
         if not self.shortcut:
             return y
         if self.training and self.drop_probability:
-            y = y * drop_units(y.new_ones(len(y), 1, 1, 1), self.drop_probability)
+            y = without_some(y, self.drop_probability)
         return x + y
 
 
@@ -191,7 +224,7 @@ def classifier(channels: int, num_classes: int, dropout: float) -> nn.Sequential
 
 def scores(features: nn.Module, classifier: nn.Module, x: Tensor) -> Tensor:
     """Classifier of the mean of the maps over positions."""
-    _check.tensor("x", x, "B C H W", C=3)
+    x = image_batch(x, channels_in(features))
     return classifier(features(x).mean((2, 3)))
 
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dlref import _check
-from dlref.convnets._blocks import kaiming
+from dlref.convnets import _blocks
+from dlref.convnets._blocks import channels_in, kaiming
 
 __all__ = [
     "VGG",
@@ -34,11 +35,12 @@ class LeNet5(nn.Module):
     Args:
         num_classes: size of the output.
         activation: makes the activation after C1, C3, C5 and F6.
+        in_channels: channels of the images.
 
     Raises:
         TypeError: if ``num_classes`` is not an integer.
         ValueError: if ``num_classes`` is below 1, or in :meth:`forward` the images are
-            not 1 x 28 x 28.
+            not ``in_channels`` x 28 x 28.
 
     Source:
         LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11), section II.B.
@@ -53,12 +55,17 @@ class LeNet5(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int = 10, *, activation: Callable[[], nn.Module] = nn.Tanh
+        self,
+        num_classes: int = 10,
+        *,
+        activation: Callable[[], nn.Module] = nn.Tanh,
+        in_channels: int = 1,
     ) -> None:
         super().__init__()
         _check.integer("num_classes", num_classes, 1)
+        _check.integer("in_channels", in_channels, 1)
         self.features = nn.Sequential(
-            nn.Conv2d(1, 6, kernel_size=5, padding=2),  # C1
+            nn.Conv2d(in_channels, 6, kernel_size=5, padding=2),  # C1
             activation(),
             nn.AvgPool2d(2),  # S2
             nn.Conv2d(6, 16, kernel_size=5),  # C3
@@ -71,21 +78,22 @@ class LeNet5(nn.Module):
             nn.Linear(120, 84), activation(), nn.Linear(84, num_classes)
         )  # F6, output
 
-    def forward(self, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B classes"]:
+    def forward(self, x: Float[Tensor, "B C 28 28"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
-        _check.tensor("x", x, "B C H W", C=1, H=28, W=28)
+        x = _blocks.image_batch(x, channels_in(self), 28, 28)
         return self.classifier(self.features(x).flatten(1))
 
 
-def lenet5(num_classes: int = 10) -> LeNet5:
+def lenet5(num_classes: int = 10, *, in_channels: int = 1) -> LeNet5:
     """Build LeNet-5 with tanh and 61,706 parameters for ten classes.
 
     Args:
         num_classes: size of the output.
+        in_channels: channels of the images.
 
     Raises:
-        TypeError: if ``num_classes`` is not an integer.
-        ValueError: if ``num_classes`` is below 1.
+        TypeError: if a number is not an integer.
+        ValueError: if a number is below 1.
 
     Source:
         See :class:`LeNet5`.
@@ -94,7 +102,7 @@ def lenet5(num_classes: int = 10) -> LeNet5:
         >>> sum(p.numel() for p in lenet5().parameters())
         61706
     """
-    return LeNet5(num_classes)
+    return LeNet5(num_classes, in_channels=in_channels)
 
 
 class AlexNet(nn.Module):
@@ -106,10 +114,11 @@ class AlexNet(nn.Module):
         num_classes: size of the output.
         dropout: share of the inputs of the first two fully connected layers that is
             dropped.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
-            the images are not B x 3 x H x W.
+            the images are not B x ``in_channels`` x H x W.
 
     Source:
         Krizhevsky (2014), arXiv:1404.5997, footnote 1, as torchvision has it. Differs:
@@ -121,10 +130,13 @@ class AlexNet(nn.Module):
         torch.Size([1, 1000])
     """
 
-    def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
+    def __init__(
+        self, num_classes: int = 1000, dropout: float = 0.5, *, in_channels: int = 3
+    ) -> None:
         super().__init__()
+        _check.integer("in_channels", in_channels, 1)
         self.features = nn.Sequential(
-            *_conv(3, 64, 11, stride=4, padding=2),
+            *_conv(in_channels, 64, 11, stride=4, padding=2),
             nn.MaxPool2d(3, stride=2),
             *_conv(64, 192, 5, padding=2),
             nn.MaxPool2d(3, stride=2),
@@ -138,9 +150,9 @@ class AlexNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(6)
         self.classifier = _three_dense(256 * 36, num_classes, dropout)
 
-    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
-        _check.tensor("x", x, "B C H W", C=3)
+        x = _blocks.image_batch(x, channels_in(self))
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
 
 
@@ -153,10 +165,11 @@ class AlexNet2012(nn.Module):
         num_classes: size of the output.
         dropout: share of the inputs of the first two fully connected layers that is
             dropped.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
-            the images are not B x 3 x 224 x 224.
+            the images are not B x ``in_channels`` x 224 x 224.
 
     Source:
         Krizhevsky, Sutskever & Hinton (2012), NeurIPS, section 3. Differs: images of
@@ -170,10 +183,13 @@ class AlexNet2012(nn.Module):
         60965224
     """
 
-    def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
+    def __init__(
+        self, num_classes: int = 1000, dropout: float = 0.5, *, in_channels: int = 3
+    ) -> None:
         super().__init__()
+        _check.integer("in_channels", in_channels, 1)
         self.features = nn.Sequential(
-            *_conv(3, 96, 11, stride=4, padding=2),
+            *_conv(in_channels, 96, 11, stride=4, padding=2),
             nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0),
             nn.MaxPool2d(3, stride=2),
             *_conv(96, 256, 5, padding=2, groups=2),
@@ -185,9 +201,9 @@ class AlexNet2012(nn.Module):
         )
         self.classifier = _three_dense(256 * 36, num_classes, dropout)
 
-    def forward(self, x: Float[Tensor, "B 3 224 224"]) -> Float[Tensor, "B classes"]:
+    def forward(self, x: Float[Tensor, "B C 224 224"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
-        _check.tensor("x", x, "B C H W", C=3, H=224, W=224)
+        x = _blocks.image_batch(x, channels_in(self), 224, 224)
         return self.classifier(self.features(x).flatten(1))
 
 
@@ -209,7 +225,9 @@ def _three_dense(inputs: int, num_classes: int, dropout: float) -> nn.Sequential
     )  # fmt: skip
 
 
-def alexnet(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
+def alexnet(
+    num_classes: int = 1000, dropout: float = 0.5, *, in_channels: int = 3
+) -> AlexNet:
     """Build AlexNet in one tower, 61,100,840 parameters for 1000 classes.
 
     Torchvision's names of parameters.
@@ -217,6 +235,7 @@ def alexnet(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
     Args:
         num_classes: size of the output.
         dropout: share that is dropped before the first two fully connected layers.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number.
@@ -229,15 +248,18 @@ def alexnet(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
         ...     sum(p.numel() for p in alexnet().parameters())
         61100840
     """
-    return AlexNet(num_classes, dropout)
+    return AlexNet(num_classes, dropout, in_channels=in_channels)
 
 
-def alexnet_2012(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet2012:
+def alexnet_2012(
+    num_classes: int = 1000, dropout: float = 0.5, *, in_channels: int = 3
+) -> AlexNet2012:
     """Build AlexNet in its two halves, 60,965,224 parameters for 1000 classes.
 
     Args:
         num_classes: size of the output.
         dropout: share that is dropped before the first two fully connected layers.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number.
@@ -250,7 +272,7 @@ def alexnet_2012(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet2012:
         ...     alexnet_2012(10).classifier[-1].out_features
         10
     """
-    return AlexNet2012(num_classes, dropout)
+    return AlexNet2012(num_classes, dropout, in_channels=in_channels)
 
 
 class VGG(nn.Module):
@@ -263,10 +285,11 @@ class VGG(nn.Module):
             512 and 512.
         num_classes: size of the output.
         dropout: share that is dropped behind the first two fully connected layers.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
-            the images are not B x 3 x H x W.
+            the images are not B x ``in_channels`` x H x W.
 
     Source:
         Simonyan & Zisserman (2015), arXiv:1409.1556, table 1. Differs: maps are pooled
@@ -286,14 +309,19 @@ class VGG(nn.Module):
     """
 
     def __init__(
-        self, blocks: Sequence[int], num_classes: int = 1000, dropout: float = 0.5
+        self,
+        blocks: Sequence[int],
+        num_classes: int = 1000,
+        dropout: float = 0.5,
+        *,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         if len(blocks) != 5:
             raise ValueError(
                 f"blocks must be five numbers, got {_check.describe(blocks)}"
             )
-        layers, channels = [], 3
+        layers, channels = [], _check.integer("in_channels", in_channels, 1)
         for count, maps in zip(blocks, (64, 128, 256, 512, 512), strict=True):
             for _ in range(_check.integer("blocks", count, 1)):
                 layers += _conv(channels, maps, 3, padding=1)
@@ -305,13 +333,15 @@ class VGG(nn.Module):
         self.classifier = nn.Sequential(*rest[:2], first, *rest[3:5], rest[2], rest[5])
         kaiming(self)
 
-    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
-        _check.tensor("x", x, "B C H W", C=3)
+        x = _blocks.image_batch(x, channels_in(self))
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
 
 
-def vgg16(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
+def vgg16(
+    num_classes: int = 1000, dropout: float = 0.5, *, in_channels: int = 3
+) -> VGG:
     """Build VGG-16 (configuration D), 138,357,544 parameters for 1000 classes.
 
     Torchvision's names of parameters.
@@ -319,6 +349,7 @@ def vgg16(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     Args:
         num_classes: size of the output.
         dropout: share that is dropped behind the first two fully connected layers.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number.
@@ -331,10 +362,12 @@ def vgg16(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
         ...     sum(p.numel() for p in vgg16().parameters())
         138357544
     """
-    return VGG((2, 2, 3, 3, 3), num_classes, dropout)
+    return VGG((2, 2, 3, 3, 3), num_classes, dropout, in_channels=in_channels)
 
 
-def vgg19(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
+def vgg19(
+    num_classes: int = 1000, dropout: float = 0.5, *, in_channels: int = 3
+) -> VGG:
     """Build VGG-19 (configuration E), 143,667,240 parameters for 1000 classes.
 
     Torchvision's names of parameters.
@@ -342,6 +375,7 @@ def vgg19(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     Args:
         num_classes: size of the output.
         dropout: share that is dropped behind the first two fully connected layers.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number.
@@ -354,4 +388,4 @@ def vgg19(num_classes: int = 1000, dropout: float = 0.5) -> VGG:
         ...     sum(p.numel() for p in vgg19().parameters())
         143667240
     """
-    return VGG((2, 2, 4, 4, 4), num_classes, dropout)
+    return VGG((2, 2, 4, 4, 4), num_classes, dropout, in_channels=in_channels)

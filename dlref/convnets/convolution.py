@@ -5,7 +5,7 @@ Shape legend: B batch, C channels, O output channels, H W input, P Q output, K L
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,11 +13,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlref import _check
+from dlref._precision import autocast, in_single
 from dlref.convnets._correlation import correlate, largest
-from dlref.convnets._windows import Geometry, kernels, padding_of, pair
+from dlref.convnets._windows import (
+    Geometry,
+    Kernels,
+    also_unbatched,
+    images,
+    padding_of,
+    pair,
+)
 
 __all__ = [
+    "AvgPool2d",
     "Conv2d",
+    "MaxPool2d",
     "avg_pool2d",
     "conv2d",
     "max_pool2d",
@@ -64,15 +74,16 @@ def output_size(
     return (n + 2 * p - span) // s + 1
 
 
+@also_unbatched
 def conv2d(
-    x: Float[Tensor, "B C H W"],
+    x: Float[Tensor, "*B C H W"],
     weight: Float[Tensor, "O Cg K L"],
     bias: Float[Tensor, " O"] | None = None,
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] | str = 0,
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
-) -> Float[Tensor, "B O P Q"]:
+) -> Float[Tensor, "*B O P Q"]:
     r"""Convolve images with kernels.
 
     As everywhere in deep learning, without turning the kernels.
@@ -85,7 +96,7 @@ def conv2d(
     outputs see the first ``C / groups`` inputs, and so on.
 
     Args:
-        x: images, channels first.
+        x: images, channels first, or one image by itself.
         weight: one kernel an output channel; ``Cg`` is ``C / groups``.
         bias: added to all positions of its output channel.
         stride: pixels between positions; one number, or (vertical, horizontal), as for
@@ -109,36 +120,37 @@ def conv2d(
         tensor([[[[4., 4.],
                   [4., 4.]]]])
     """
-    _check.tensor("x", x, "B C H W")
-    _check.tensor("weight", weight, "O Cg K L")
-    C, O, Cg = x.shape[1], *weight.shape[:2]
+    x, weight, bias = autocast(x, weight, bias)
+    C, (O, Cg, *kernel) = (
+        images(x).shape[1],
+        _check.tensor("weight", weight, "O Cg K L").shape,
+    )
     if C % _check.integer("groups", groups, 1) or O % groups or Cg != C // groups:
         raise ValueError(
             f"weight must have shape (multiple of groups, C / groups, K, L) for {C} "
-            f"channels in {groups} groups,"
-            f" got {tuple(weight.shape)}"
+            f"channels in {groups} groups, got {tuple(weight.shape)}"
         )
-    geometry = Geometry(
-        pair("stride", stride, 1), pair("dilation", dilation, 1), groups
-    )
     if weight.dtype != x.dtype:
         raise TypeError(f"weight must be of x's type {x.dtype}, got {weight.dtype}")
-    left, right, top, bottom = padding_of(padding, weight.shape[2:], geometry)
-    x = F.pad(x, (left, right, top, bottom))
-    for axis in (2, 3):
-        output_size(
-            x.shape[axis], weight.shape[axis], dilation=geometry.dilation[axis - 2]
-        )
-    y = correlate(x, weight, geometry)
-    return (
-        y if bias is None else y + _check.tensor("bias", bias, "O", O=O)[:, None, None]
-    )
+    if bias is not None:
+        _check.tensor("bias", bias, "O", O=O)
+    steps, gaps = pair("stride", stride, 1), pair("dilation", dilation, 1)
+    left, right, top, bottom = padding_of(padding, kernel, steps, gaps)
+    P = output_size(x.shape[2] + top + bottom, kernel[0], steps[0], 0, gaps[0])
+    Q = output_size(x.shape[3] + left + right, kernel[1], steps[1], 0, gaps[1])
+    geometry = Geometry(steps, gaps, (top, left), groups)
+
+    def maps(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        y = correlate(x, weight, size=(P, Q), geometry=geometry)
+        return y if bias is None else y + bias[:, None, None]
+
+    return in_single(maps, x, weight, bias)
 
 
-class Conv2d(nn.Module):
+class Conv2d(Kernels):
     """Layer of :func:`conv2d`.
 
-    Weights go to and fro between it and ``torch.nn.Conv2d``.
+    Weights go to and fro between it and ``torch.nn.Conv2d``, whose attributes it has.
 
     Args:
         in_channels: channels of the images.
@@ -146,6 +158,9 @@ class Conv2d(nn.Module):
         kernel_size: taps, one number or (vertical, horizontal).
         stride, padding, dilation, groups: see :func:`conv2d`.
         bias: whether each output channel has one.
+        padding_mode: ``"zeros"``; torch's other ways to go on beyond the edge are
+            refused.
+        device, dtype: of the weights.
 
     Raises:
         TypeError, ValueError: if a size is none, or the channels are no multiples of
@@ -170,19 +185,19 @@ class Conv2d(nn.Module):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.weight, self.bias = kernels(
-            in_channels, out_channels, kernel_size, groups, bias
-        )
-        self.stride = pair("stride", stride, 1)
-        self.dilation = pair("dilation", dilation, 1)
-        self.padding, self.groups = padding, groups
-        padding_of(
-            padding, self.weight.shape[2:], Geometry(self.stride, self.dilation, groups)
-        )
+        around = padding if isinstance(padding, str) else pair("padding", padding, 0)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias,
+            padding_mode, device=device, dtype=dtype,
+        )  # fmt: skip
+        padding_of(around, self.kernel_size, self.stride, self.dilation)
+        self.padding = around
 
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O P Q"]:
+    def forward(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B O P Q"]:
         """Maps of the images."""
         return conv2d(
             x,
@@ -195,13 +210,15 @@ class Conv2d(nn.Module):
         )
 
 
+@also_unbatched
 def max_pool2d(
-    x: Float[Tensor, "B C H W"],
+    x: Float[Tensor, "*B C H W"],
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int] | None = None,
     padding: int | tuple[int, int] = 0,
     dilation: int | tuple[int, int] = 1,
-) -> Float[Tensor, "B C P Q"]:
+    ceil_mode: bool = False,
+) -> Float[Tensor, "*B C P Q"]:
     r"""Largest number of each window.
 
     .. math:: y_{b,c,p,q} = \max_{k,l}\, x_{b,\,c,\,sp + dk - r,\,sq + dl - r}
@@ -214,46 +231,50 @@ def max_pool2d(
         stride: between windows; None for the size of the windows.
         padding: minus infinity on each side, at most half a window.
         dilation: between the pixels of a window.
+        ceil_mode: whether a window that begins on the padded image and ends beyond it
+            counts; what it sees there is minus infinity.
 
     Raises:
         TypeError, ValueError: if a shape or size does not fit; the message names the
             argument.
 
     Source:
-        Ranzato, Huang, Boureau & LeCun (2007), CVPR. The signature is torch's.
+        Ranzato, Huang, Boureau & LeCun (2007), CVPR. The signature is torch's, without
+        ``return_indices``.
 
     Example:
         >>> max_pool2d(torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
         tensor([[[[3.]]]])
     """
-    kernel, geometry, around = _pool(x, kernel_size, stride, padding, dilation)
-    x = F.pad(x, (around[1], around[1], *2 * around[:1]), value=-torch.inf)
-    size = tuple(
-        output_size(n, k, s, 0, d)
-        for n, k, s, d in zip(
-            x.shape[2:], kernel, geometry.stride, geometry.dilation, strict=True
-        )
-    )
-    return largest(x, kernel, size, geometry)
+    window = _Window.of(x, kernel_size, stride, padding, dilation, ceil_mode)
+    x = F.pad(x, window.around(x), value=-torch.inf)
+    geometry = Geometry(window.stride, window.dilation)
+    return largest(x, kernel=window.kernel, size=window.size, geometry=geometry)
 
 
+@also_unbatched
 def avg_pool2d(
-    x: Float[Tensor, "B C H W"],
+    x: Float[Tensor, "*B C H W"],
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int] | None = None,
     padding: int | tuple[int, int] = 0,
-) -> Float[Tensor, "B C P Q"]:
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Float[Tensor, "*B C P Q"]:
     r"""Mean of each window.
 
-    A depthwise convolution whose kernels are all :math:`1 / (KL)`.
+    A depthwise convolution whose kernels are all ones, divided by the numbers that a
+    window holds.
 
     Args:
         x: images or maps.
         kernel_size: of the windows, one number or (vertical, horizontal), as for all
             that follow.
         stride: between windows; None for the size of the windows.
-        padding: zeros on each side, at most half a window; they count in the mean, as
-            in torch.
+        padding: zeros on each side, at most half a window.
+        ceil_mode: whether a window that begins on the padded image and ends beyond it
+            counts; its mean is that of its part on the padded image.
+        count_include_pad: whether the zeros of the padding count in the mean.
 
     Raises:
         TypeError, ValueError: if a shape or size does not fit; the message names the
@@ -261,34 +282,173 @@ def avg_pool2d(
 
     Source:
         LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11), section II.B. The
-        signature is torch's.
+        signature is torch's, without ``divisor_override``.
 
     Example:
         >>> avg_pool2d(torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
         tensor([[[[1.5000]]]])
     """
-    (K, L), geometry, around = _pool(x, kernel_size, stride, padding, 1)
-    C = x.shape[1]
-    return conv2d(
-        x,
-        x.new_full((C, 1, K, L), 1 / (K * L)),
-        None,
-        geometry.stride,
-        around,
-        groups=C,
+    window = _Window.of(x, kernel_size, stride, padding, 1, ceil_mode)
+    geometry = Geometry(window.stride, (1, 1), window.padding, x.shape[1])
+    rows, columns = window.counts(x, count_include_pad)
+
+    def means(x: Tensor) -> Tensor:
+        ones = x.new_ones(x.shape[1], 1, *window.kernel)
+        sums = correlate(x, ones, size=window.size, geometry=geometry)
+        return sums / (rows[:, None] * columns).to(x)
+
+    return in_single(means, x)
+
+
+class _Window(NamedTuple):
+    """How the windows of a pooling lie, each as a pair, and how many there are."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    size: tuple[int, int]
+
+    @staticmethod
+    def of(
+        x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+    ) -> "_Window":
+        """Check the settings for these images."""
+        kernel, around = (
+            pair("kernel_size", kernel_size, 1),
+            pair("padding", padding, 0),
+        )
+        if any(2 * r > k for r, k in zip(around, kernel, strict=True)):
+            raise ValueError(
+                f"padding must be at most half of kernel_size {kernel}, got {around}"
+            )
+        steps = kernel if stride is None else pair("stride", stride, 1)
+        gaps = pair("dilation", dilation, 1)
+        places = zip(images(x).shape[2:], kernel, steps, around, gaps, strict=True)
+        P, Q = (_pool_size(*place, ceil) for place in places)
+        return _Window(kernel, steps, around, gaps, (P, Q))
+
+    def around(self, x: Tensor) -> list[int]:
+        """Pixels at the left, right, top and bottom that windows see."""
+        found = []
+        for axis in (1, 0):
+            span = self.dilation[axis] * (self.kernel[axis] - 1) + 1
+            end = (self.size[axis] - 1) * self.stride[axis] + span - self.padding[axis]
+            beyond = max(end - x.shape[2 + axis], 0)
+            found += [self.padding[axis], beyond]
+        return found
+
+    def counts(self, x: Tensor, padded: bool) -> list[Tensor]:
+        """Rows, and columns, of each window that count in its mean."""
+        found = []
+        for axis in (0, 1):
+            around = self.padding[axis] if padded else 0
+            start = torch.arange(self.size[axis], device=x.device) * self.stride[axis]
+            start = start - self.padding[axis]
+            end = (start + self.kernel[axis]).clamp(max=x.shape[2 + axis] + around)
+            found.append(end - start.clamp(min=-around))
+        return found
+
+
+def _pool_size(
+    size: int, kernel: int, step: int, around: int, gap: int, ceil: bool
+) -> int:
+    count = output_size(size, kernel, step, around, gap)
+    begins = count * step  # the next window
+    rest = size + 2 * around - gap * (kernel - 1) - 1 - (count - 1) * step
+    return count + (ceil and rest > 0 and begins < size + around)
+
+
+class _Pool(nn.Module):
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        return ", ".join(f"{name}={value}" for name, value in self._settings().items())
+
+    def _settings(self) -> dict[str, Any]:
+        return {n: v for n, v in vars(self).items() if n in self.__constants__}
+
+
+class MaxPool2d(_Pool):
+    """Layer of :func:`max_pool2d`.
+
+    Args:
+        kernel_size, stride, padding, dilation, ceil_mode: see :func:`max_pool2d`.
+
+    Raises:
+        TypeError, ValueError: in use, as :func:`max_pool2d`.
+
+    Source:
+        See :func:`max_pool2d`.
+
+    Example:
+        >>> MaxPool2d(2)(torch.zeros(1, 3, 6, 6)).shape
+        torch.Size([1, 3, 3, 3])
+    """
+
+    __constants__ = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding, self.dilation = padding, dilation
+        self.ceil_mode = ceil_mode
+
+    def forward(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B C P Q"]:
+        """The largest number of each window."""
+        return max_pool2d(x, **self._settings())
+
+
+class AvgPool2d(_Pool):
+    """Layer of :func:`avg_pool2d`.
+
+    Args:
+        kernel_size, stride, padding, ceil_mode, count_include_pad: see
+            :func:`avg_pool2d`.
+
+    Raises:
+        TypeError, ValueError: in use, as :func:`avg_pool2d`.
+
+    Source:
+        See :func:`avg_pool2d`.
+
+    Example:
+        >>> AvgPool2d(2)(torch.zeros(1, 3, 6, 6)).shape
+        torch.Size([1, 3, 3, 3])
+    """
+
+    __constants__ = (
+        "kernel_size",
+        "stride",
+        "padding",
+        "ceil_mode",
+        "count_include_pad",
     )
 
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding, self.ceil_mode = padding, ceil_mode
+        self.count_include_pad = count_include_pad
 
-def _pool(x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    """Size of the windows, how they lie, and the padding, each as a pair."""
-    _check.tensor("x", x, "B C H W")
-    kernel, around = pair("kernel_size", kernel_size, 1), pair("padding", padding, 0)
-    if any(2 * r > k for r, k in zip(around, kernel, strict=True)):
-        raise ValueError(
-            f"padding must be at most half of kernel_size {kernel}, got {around}"
-        )
-    steps = kernel if stride is None else pair("stride", stride, 1)
-    return kernel, Geometry(steps, pair("dilation", dilation, 1), 1), around
+    def forward(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B C P Q"]:
+        """The mean of each window."""
+        return avg_pool2d(x, **self._settings())
 
 
 def receptive_field(layers: Sequence[tuple[int, int, int]]) -> list[int]:

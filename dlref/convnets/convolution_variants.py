@@ -3,21 +3,23 @@ r"""Convolutions that go up, leave gaps, or treat channels and pixels apart.
 Shape legend: B batch, C channels, O output channels, H W input, P Q output, K L kernel.
 """
 
+import math
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dlref import _check
+from dlref._precision import autocast, in_single
 from dlref.convnets._correlation import paint
-from dlref.convnets._windows import Geometry, kernels, pair
+from dlref.convnets._windows import Geometry, Kernels, also_unbatched, images, pair
 from dlref.convnets.convolution import Conv2d
 
 __all__ = [
     "ConvTranspose2d",
     "DepthwiseSeparable",
+    "Upsample",
     "conv_transpose2d",
     "interpolate",
     "interpolation_matrix",
@@ -25,8 +27,9 @@ __all__ = [
 ]
 
 
+@also_unbatched
 def conv_transpose2d(
-    x: Float[Tensor, "B C H W"],
+    x: Float[Tensor, "*B C H W"],
     weight: Float[Tensor, "C Og K L"],
     bias: Float[Tensor, " O"] | None = None,
     stride: int | tuple[int, int] = 1,
@@ -34,7 +37,7 @@ def conv_transpose2d(
     output_padding: int | tuple[int, int] = 0,
     groups: int = 1,
     dilation: int | tuple[int, int] = 1,
-) -> Float[Tensor, "B O P Q"]:
+) -> Float[Tensor, "*B O P Q"]:
     r"""Let every number of the input paint the kernel on the output, and add up.
 
     .. math:: y_{b,\,o,\,sp + dk - r,\,sq + dl - r} \mathrel{+}= w_{c,o,k,l}\,
@@ -45,7 +48,7 @@ def conv_transpose2d(
     not its inverse.
 
     Args:
-        x: maps, channels first.
+        x: maps, channels first, or those of one image by itself.
         weight: one kernel a pair of channels; ``Og`` is ``O / groups``.
         bias: added to all positions of its output channel.
         stride: pixels between neighbouring kernels in the output; one number, or
@@ -72,50 +75,51 @@ def conv_transpose2d(
                   [ 1.,  9.,  8.],
                   [ 0.,  2.,  2.]]]])
     """
-    _check.tensor("x", x, "B C H W")
-    C, Og, *kernel = _check.tensor("weight", weight, "C Og K L", C=x.shape[1]).shape
+    x, weight, bias = autocast(x, weight, bias)
+    C = images(x).shape[1]
+    _, Og, *kernel = _check.tensor("weight", weight, "C Og K L", C=C).shape
     if C % _check.integer("groups", groups, 1):
         raise ValueError(f"groups must divide the {C} channels of x, got {groups}")
     if weight.dtype != x.dtype:
         raise TypeError(f"weight must be of x's type {x.dtype}, got {weight.dtype}")
-    geometry = Geometry(
-        pair("stride", stride, 1), pair("dilation", dilation, 1), groups
+    if bias is not None:
+        _check.tensor("bias", bias, "O", O=Og * groups)
+    steps, gaps = pair("stride", stride, 1), pair("dilation", dilation, 1)
+    around, more = (
+        pair("padding", padding, 0),
+        pair("output_padding", output_padding, 0),
     )
-    around = pair("padding", padding, 0)
-    more = pair("output_padding", output_padding, 0)
-    full = []
-    for n, k, s, d, r, m in zip(
-        x.shape[2:],
-        kernel,
-        geometry.stride,
-        geometry.dilation,
-        around,
-        more,
-        strict=True,
-    ):
-        if m >= max(s, d):
-            raise ValueError(
-                f"output_padding must be less than stride {s} or dilation {d}, got {m}"
-            )
-        full.append((n - 1) * s + d * (k - 1) + 1)
-        if full[-1] + m <= 2 * r:
-            raise ValueError(
-                f"padding must leave something of an output of {full[-1] + m} pixels, "
-                f"got {r}"
-            )
-    y = paint(x, weight, (full[0], full[1]), geometry)
-    y = F.pad(y, (-around[1], more[1] - around[1], -around[0], more[0] - around[0]))
-    return (
-        y
-        if bias is None
-        else y + _check.tensor("bias", bias, "O", O=Og * groups)[:, None, None]
-    )
+    size = tuple(map(_painted_size, x.shape[2:], kernel, steps, gaps, around, more))
+    geometry = Geometry(steps, gaps, around, groups)
+
+    def maps(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        y = paint(x, weight, size=size, geometry=geometry)
+        return y if bias is None else y + bias[:, None, None]
+
+    return in_single(maps, x, weight, bias)
 
 
-class ConvTranspose2d(nn.Module):
+def _painted_size(
+    size: int, kernel: int, step: int, gap: int, around: int, more: int
+) -> int:
+    if more >= max(step, gap):
+        raise ValueError(
+            f"output_padding must be less than stride {step} or dilation {gap}, got "
+            f"{more}"
+        )
+    full = (size - 1) * step + gap * (kernel - 1) + 1 + more
+    if full <= 2 * around:
+        raise ValueError(
+            f"padding must leave something of an output of {full} pixels, got {around}"
+        )
+    return full - 2 * around
+
+
+class ConvTranspose2d(Kernels):
     """Layer of :func:`conv_transpose2d`.
 
-    Weights go to and fro between it and ``torch.nn.ConvTranspose2d``.
+    Weights go to and fro between it and ``torch.nn.ConvTranspose2d``, whose attributes
+    it has; in use it takes no ``output_size``.
 
     Args:
         in_channels: channels of the maps.
@@ -123,6 +127,8 @@ class ConvTranspose2d(nn.Module):
         kernel_size: taps, one number or (vertical, horizontal).
         stride, padding, output_padding, groups, dilation: see :func:`conv_transpose2d`.
         bias: whether each output channel has one.
+        padding_mode: ``"zeros"``, as in torch.
+        device, dtype: of the weights.
 
     Raises:
         TypeError, ValueError: if a size is none, or the channels are no multiples of
@@ -150,27 +156,29 @@ class ConvTranspose2d(nn.Module):
         groups: int = 1,
         bias: bool = True,
         dilation: int | tuple[int, int] = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.weight, self.bias = kernels(
-            in_channels, out_channels, kernel_size, groups, bias, transposed=True
-        )
-        self.stride = pair("stride", stride, 1)
-        self.dilation = pair("dilation", dilation, 1)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias,
+            padding_mode, device=device, dtype=dtype,
+        )  # fmt: skip
         self.padding = pair("padding", padding, 0)
         self.output_padding = pair("output_padding", output_padding, 0)
-        self.groups = groups
 
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B O P Q"]:
+    def forward(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B O P Q"]:
         """Larger maps."""
-        settings = (
+        return conv_transpose2d(
+            x,
+            self.weight,
+            self.bias,
             self.stride,
             self.padding,
             self.output_padding,
             self.groups,
             self.dilation,
         )
-        return conv_transpose2d(x, self.weight, self.bias, *settings)
 
 
 def overlap_count(size: int, kernel_size: int, stride: int) -> Float[Tensor, "P P"]:
@@ -243,9 +251,11 @@ def interpolation_matrix(
     n = _check.integer("size", size, 1)
     m = _check.integer("output_size", output_size, 1)
     step = n / m if scale is None else _check.real("scale", scale, "(0, inf)")
+    if m == n or (m == 2 * n and mode == "nearest"):
+        step = n / m  # as torch has it: such a size asks for no scale
     i = torch.arange(m, dtype=torch.float64)
     if _check.one_of("mode", mode, ["nearest", "linear"]) == "nearest":
-        at = (i * n / m if scale is None else i * step).floor()
+        at = (i * n / m if step == n / m else i * step).floor()
     elif align_corners:
         at = i * (n - 1) / max(m - 1, 1)
     else:
@@ -257,9 +267,9 @@ def interpolation_matrix(
 def interpolate(
     x: Float[Tensor, "B C H W"],
     size: int | tuple[int, int] | None = None,
-    scale_factor: float | None = None,
+    scale_factor: float | tuple[float, float] | None = None,
     mode: str = "nearest",
-    align_corners: bool = False,
+    align_corners: bool | None = None,
 ) -> Float[Tensor, "B C P Q"]:
     r"""Enlarge (or reduce) maps by interpolation, along rows and along columns.
 
@@ -288,28 +298,80 @@ def interpolate(
         >>> interpolate(torch.tensor([[[[1.0, 2.0]]]]), size=(1, 4))
         tensor([[[[1., 1., 2., 2.]]]])
     """
-    H, W = _check.tensor("x", x, "B C H W").shape[2:]
     if (size is None) == (scale_factor is None):
         raise ValueError(
             f"size or scale_factor must be given, and only one, got {size} and "
             f"{scale_factor}"
         )
     _check.one_of("mode", mode, ["nearest", "bilinear"])
-    step: Any = None
+    steps: list[float | None] = [None, None]
+    given, found = images(x).shape[2:], []
     if scale_factor is None:
-        P, Q = pair("size", size, 1)
+        found += pair("size", size, 1)
     else:
-        factor = _check.real("scale_factor", scale_factor, "(0, inf)")
-        step, (P, Q) = 1 / factor, (int(H * factor), int(W * factor))
-        if not P * Q:
+        factors = (
+            scale_factor
+            if isinstance(scale_factor, tuple | list)
+            else (scale_factor, scale_factor)
+        )
+        for axis, factor in enumerate(factors):
+            factor = _check.real("scale_factor", factor, "(0, inf)")
+            found.append(int(given[axis] * factor))
+            steps[axis] = 1 / factor
+        if not math.prod(found):
             raise ValueError(
-                f"scale_factor must leave something of {H} x {W} pixels, got "
-                f"{scale_factor}"
+                f"scale_factor must leave something of {given[0]} x {given[1]} pixels, "
+                f"got {scale_factor}"
             )
-    kind = mode.removeprefix("bi")
-    rows = interpolation_matrix(H, P, kind, align_corners, step).to(x)
-    columns = interpolation_matrix(W, Q, kind, align_corners, step).to(x)
-    return rows @ x @ columns.T
+    kind, aligned = mode.removeprefix("bi"), bool(align_corners)
+    rows, columns = (
+        interpolation_matrix(n, m, kind, aligned, step)
+        for n, m, step in zip(given, found, steps, strict=True)
+    )
+    return in_single(lambda x: rows.to(x) @ x @ columns.to(x).T, x)
+
+
+class Upsample(nn.Module):
+    """Layer of :func:`interpolate`.
+
+    Args:
+        size, scale_factor, mode, align_corners: see :func:`interpolate`.
+
+    Raises:
+        TypeError, ValueError: in use, as :func:`interpolate`.
+
+    Source:
+        See :func:`interpolate`.
+
+    Example:
+        >>> Upsample(scale_factor=2.0)(torch.zeros(1, 3, 4, 5)).shape
+        torch.Size([1, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] | None = None,
+        scale_factor: float | tuple[float, float] | None = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+    ) -> None:
+        super().__init__()
+        self.size, self.scale_factor = size, scale_factor
+        self.mode, self.align_corners = mode, align_corners
+
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        return ", ".join(
+            f"{name}={getattr(self, name)!r}"
+            for name in ("size", "scale_factor", "mode", "align_corners")
+            if getattr(self, name) is not None
+        )
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C P Q"]:
+        """Larger or smaller maps."""
+        return interpolate(
+            x, self.size, self.scale_factor, self.mode, self.align_corners
+        )
 
 
 class DepthwiseSeparable(nn.Module):

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlref import _check
+from dlref.convnets import _blocks
+from dlref.convnets._blocks import channels_in
 
 __all__ = [
     "BasicConv2d",
@@ -209,10 +211,11 @@ class GoogLeNet(nn.Module):
         dropout: share that is dropped before the last layer.
         dropout_aux: share that is dropped in the auxiliary heads.
         third_kernel: kernel size of the third branch of the modules.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
-            the images are not B x 3 x H x W.
+            the images are not B x ``in_channels`` x H x W.
 
     Source:
         Szegedy et al. (2015), arXiv:1409.4842, table 1. Differs: batch norm instead of
@@ -231,9 +234,11 @@ class GoogLeNet(nn.Module):
         dropout: float = 0.2,
         dropout_aux: float = 0.7,
         third_kernel: int = 3,
+        *,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
-        self.conv1 = BasicConv2d(3, 64, 7, stride=2, padding=3)
+        self.conv1 = BasicConv2d(in_channels, 64, 7, stride=2, padding=3)
         self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.conv2 = BasicConv2d(64, 64, 1)
         self.conv3 = BasicConv2d(64, 192, 3, padding=1)
@@ -256,13 +261,13 @@ class GoogLeNet(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.01, a=-2, b=2)
 
     def forward(
-        self, x: Float[Tensor, "B 3 H W"]
+        self, x: Float[Tensor, "B C H W"]
     ) -> Float[Tensor, "B classes"] | GoogLeNetOutputs:
         """Scores (logits) of each class.
 
         In training, those of the auxiliary heads as well, if there are any.
         """
-        _check.tensor("x", x, "B C H W", C=3)
+        x = _blocks.image_batch(x, channels_in(self))
         aux: dict[str, Any] = {}
         for name, module in self.named_children():
             if name in ("aux1", "avgpool"):
@@ -284,6 +289,8 @@ def googlenet(
     aux_logits: bool = True,
     dropout: float = 0.2,
     dropout_aux: float = 0.7,
+    *,
+    in_channels: int = 3,
 ) -> GoogLeNet:
     """Build GoogLeNet: 6,624,904 parameters for 1000 classes.
 
@@ -294,6 +301,7 @@ def googlenet(
         aux_logits: whether there are auxiliary heads.
         dropout: share that is dropped before the last layer.
         dropout_aux: share that is dropped in the auxiliary heads.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number.
@@ -306,4 +314,6 @@ def googlenet(
         ...     sum(p.numel() for p in googlenet(aux_logits=False).parameters())
         6624904
     """
-    return GoogLeNet(num_classes, aux_logits, dropout, dropout_aux)
+    return GoogLeNet(
+        num_classes, aux_logits, dropout, dropout_aux, in_channels=in_channels
+    )

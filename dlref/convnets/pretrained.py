@@ -6,6 +6,7 @@ Shape legend: B batch, C channels, H W image.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from dlref import _check
+from dlref.convnets.inception import InceptionAux
 from dlref.convnets.mobile import EfficientNet, efficientnet_lite0
 from dlref.data._packages import package, resource
 from dlref.data.images import square
@@ -27,6 +29,9 @@ __all__ = [
     "replace_head",
     "top",
 ]
+
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def rename_lite0(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -204,18 +209,21 @@ def top(
     ]
 
 
-def replace_head(model: EfficientNet, num_classes: int) -> EfficientNet:
+def replace_head(model: M, num_classes: int) -> M:
     """Put a new last layer on a network, in place; its weights begin as torch's.
 
     Args:
-        model: what is to learn other classes.
+        model: what is to learn other classes: its last fully connected layer is
+            replaced, and those of auxiliary heads.
         num_classes: how many.
 
     Returns:
         The same model.
 
     Raises:
-        TypeError, ValueError: if ``num_classes`` is no such number.
+        TypeError: if ``model`` is no module, or ``num_classes`` no integer.
+        ValueError: if ``model`` has no fully connected layer, or ``num_classes`` is
+            below 1.
 
     Source:
         Yosinski, Clune, Bengio & Lipson (2014), arXiv:1411.1792.
@@ -224,10 +232,27 @@ def replace_head(model: EfficientNet, num_classes: int) -> EfficientNet:
         >>> replace_head(pretrained_lite0(), 3).classifier[1].out_features
         3
     """
-    old = model.get_parameter("classifier.1.weight")
-    model.classifier[1] = nn.Linear(
-        old.shape[1], _check.integer("num_classes", num_classes, 1)
-    ).to(old)
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model must be a torch.nn.Module, got {_check.describe(model)}"
+        )
+    _check.integer("num_classes", num_classes, 1)
+    names = [name for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    if not names:
+        raise ValueError(
+            "model must have a fully connected layer, got none in "
+            f"{type(model).__name__}"
+        )
+    heads = [
+        f"{name}.fc2"
+        for name, m in model.named_modules()
+        if isinstance(m, InceptionAux)
+    ]
+    for name in {names[-1], *heads}:
+        old = cast(nn.Linear, model.get_submodule(name))
+        bias = old.bias is not None
+        new = nn.Linear(old.in_features, num_classes, bias).to(old.weight)
+        model.set_submodule(name, new)
     return model
 
 

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dlref import _check
-from dlref.convnets._blocks import kaiming
+from dlref.convnets import _blocks
+from dlref.convnets._blocks import channels_in, kaiming
 
 __all__ = [
     "BasicBlock",
@@ -155,10 +156,11 @@ class ResNet(nn.Module):
         num_classes: size of the output.
         zero_init_residual: let the last batch norm of each block begin with scale zero,
             so that the blocks begin as their shortcuts.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is none of these, or in :meth:`forward`
-            the images are not B x 3 x H x W.
+            the images are not B x ``in_channels`` x H x W.
 
     Source:
         He, Zhang, Ren & Sun (2016), arXiv:1512.03385, table 1.
@@ -176,14 +178,17 @@ class ResNet(nn.Module):
         layers: Sequence[int],
         num_classes: int = 1000,
         zero_init_residual: bool = False,
+        *,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         _check.one_of("block", block, [BasicBlock, Bottleneck])
-        if len(layers) != 4:
+        if not isinstance(layers, Sequence) or len(layers) != 4:
             raise ValueError(
                 f"layers must be four numbers, got {_check.describe(layers)}"
             )
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        _check.integer("in_channels", in_channels, 1)
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -206,16 +211,18 @@ class ResNet(nn.Module):
                         ).weight
                     )
 
-    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
-        _check.tensor("x", x, "B C H W", C=3)
+        x = _blocks.image_batch(x, channels_in(self))
         h = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage in range(1, 5):
             h = self.get_submodule(f"layer{stage}")(h)
         return self.fc(torch.flatten(self.avgpool(h), 1))
 
 
-def resnet18(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNet:
+def resnet18(
+    num_classes: int = 1000, zero_init_residual: bool = False, *, in_channels: int = 3
+) -> ResNet:
     """Build ResNet-18, 11,689,512 parameters for 1000 classes.
 
     Torchvision's names of parameters.
@@ -223,6 +230,7 @@ def resnet18(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
     Args:
         num_classes: size of the output.
         zero_init_residual: see :class:`ResNet`.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if ``num_classes`` is no such number.
@@ -235,10 +243,15 @@ def resnet18(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
         ...     sum(p.numel() for p in resnet18().parameters())
         11689512
     """
-    return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, zero_init_residual)
+    kind, blocks = BasicBlock, (2, 2, 2, 2)
+    return ResNet(
+        kind, blocks, num_classes, zero_init_residual, in_channels=in_channels
+    )
 
 
-def resnet34(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNet:
+def resnet34(
+    num_classes: int = 1000, zero_init_residual: bool = False, *, in_channels: int = 3
+) -> ResNet:
     """Build ResNet-34, 21,797,672 parameters for 1000 classes.
 
     Torchvision's names of parameters.
@@ -246,6 +259,7 @@ def resnet34(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
     Args:
         num_classes: size of the output.
         zero_init_residual: see :class:`ResNet`.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if ``num_classes`` is no such number.
@@ -258,10 +272,15 @@ def resnet34(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
         ...     sum(p.numel() for p in resnet34().parameters())
         21797672
     """
-    return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, zero_init_residual)
+    kind, blocks = BasicBlock, (3, 4, 6, 3)
+    return ResNet(
+        kind, blocks, num_classes, zero_init_residual, in_channels=in_channels
+    )
 
 
-def resnet50(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNet:
+def resnet50(
+    num_classes: int = 1000, zero_init_residual: bool = False, *, in_channels: int = 3
+) -> ResNet:
     """Build ResNet-50, 25,557,032 parameters for 1000 classes.
 
     Torchvision's names of parameters.
@@ -269,6 +288,7 @@ def resnet50(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
     Args:
         num_classes: size of the output.
         zero_init_residual: see :class:`ResNet`.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if ``num_classes`` is no such number.
@@ -281,7 +301,10 @@ def resnet50(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
         ...     sum(p.numel() for p in resnet50().parameters())
         25557032
     """
-    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, zero_init_residual)
+    kind, blocks = Bottleneck, (3, 4, 6, 3)
+    return ResNet(
+        kind, blocks, num_classes, zero_init_residual, in_channels=in_channels
+    )
 
 
 class SmallResNet(nn.Module):
@@ -297,7 +320,8 @@ class SmallResNet(nn.Module):
         shortcut: without it, the plain network of the same layers.
 
     Raises:
-        TypeError, ValueError: if an argument is none of these.
+        TypeError, ValueError: if an argument is none of these, or in :meth:`forward`
+            the images are not B x ``in_channels`` x H x W.
 
     Source:
         He, Zhang, Ren & Sun (2016), arXiv:1512.03385, section 4.2. Differs: projections
@@ -340,6 +364,7 @@ class SmallResNet(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
+        x = _blocks.image_batch(x, channels_in(self))
         return self.fc(self.blocks(self.stem(x)).mean((2, 3)))
 
 

@@ -4,6 +4,7 @@ Shape legend: B pictures, C channels, H W height and width, N features of an exa
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlref import _check
+from dlref._precision import in_single
 
 __all__ = [
     "ColorJitter",
@@ -101,16 +103,21 @@ def transform(
     """
     _check.tensor("x", x, "B C H W")
     _check.tensor("matrix", matrix, "B two three", B=len(x), two=2, three=3)
+    return in_single(_moved, x, matrix.to(x.dtype), fill=fill)
+
+
+def _moved(x: Tensor, matrix: Tensor, *, fill: float) -> Tensor:
     linear, shift = matrix[:, :, :2], matrix[:, :, 2:]
-    if (torch.linalg.det(linear) == 0).any():
-        raise ValueError("matrix must be invertible, got one with determinant 0")
-    back = torch.linalg.inv(
-        linear
-    )  # the grid says for each place of the result where in x to look
+    try:  # the grid says for each place of the result where in x to look
+        back = torch.linalg.inv(linear)
+    except torch.linalg.LinAlgError as error:
+        raise ValueError(
+            "matrix must be invertible, got one with determinant 0"
+        ) from error
     grid = F.affine_grid(
         torch.cat([back, -back @ shift], 2), list(x.shape), align_corners=False
     )
-    return F.grid_sample(x - fill, grid.to(x.dtype), align_corners=False) + fill
+    return F.grid_sample(x - fill, grid, align_corners=False) + fill
 
 
 def _picked(value: Tensor, low: float, high: float) -> Tensor:
@@ -152,6 +159,10 @@ class RandomHorizontalFlip(_Augmentation):
         super().__init__()
         self.p = _check.real("p", p, "[0, 1]")
 
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        return f"p={self.p}"
+
     def _augment(self, x: Tensor) -> Tensor:
         return torch.where(
             (_picked(x, 0.0, 1.0) < self.p)[:, None, None, None], x.flip(3), x
@@ -180,6 +191,10 @@ class RandomCrop(_Augmentation):
         super().__init__()
         self.padding = _check.integer("padding", padding, 1)
         self.fill = _check.real("fill", fill)
+
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        return f"padding={self.padding}, fill={self.fill}"
 
     def _augment(self, x: Tensor) -> Tensor:
         size, _, height, width = x.shape
@@ -233,6 +248,11 @@ class RandomAffine(_Augmentation):
         self.shear = _check.real("shear", shear, "[0, 90)")
         self.fill = _check.real("fill", fill)
 
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        turns = f"degrees={self.degrees}, translate={self.translate}"
+        return f"{turns}, scale={self.scale}, shear={self.shear}, fill={self.fill}"
+
     def _augment(self, x: Tensor) -> Tensor:
         shift = 2 * self.translate  # in half widths
         matrix = affine_matrix(
@@ -275,6 +295,11 @@ class ColorJitter(_Augmentation):
         self.contrast = _check.real("contrast", contrast, "[0, 1]")
         self.saturation = _check.real("saturation", saturation, "[0, 1]")
 
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        light = f"brightness={self.brightness}, contrast={self.contrast}"
+        return f"{light}, saturation={self.saturation}"
+
     def _augment(self, x: Tensor) -> Tensor:
         _check.tensor("x", x, "B three H W", three=3)
         strengths = self.brightness, self.contrast, self.saturation
@@ -302,7 +327,7 @@ class Standardize(nn.Module):
 
     Args:
         eps: what a standard deviation is raised to if it is smaller; a feature that
-            never varies becomes 0.
+            never varies becomes 0, and is not scaled.
 
     Raises:
         TypeError, ValueError: if ``eps`` is not above 0.
@@ -328,8 +353,25 @@ class Standardize(nn.Module):
     def fit(self, x: Float[Tensor, "B N"]) -> "Standardize":
         """Take mean and standard deviation of each feature from these examples."""
         _check.tensor("x", x, "B N")
-        self.mean, self.std = x.mean(0), x.std(0, correction=0).clamp(min=self.eps)
+        low, high = x.aminmax(dim=0)
+        same = low == high  # a mean of equal numbers may differ from them by rounding
+        self.mean = torch.where(same, low, x.mean(0))
+        std = x.std(0, correction=0).clamp(min=self.eps)
+        self.std = torch.where(same, 1.0, std)
         return self
+
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        return f"eps={self.eps}"
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *rest: Any
+    ) -> None:
+        for name in ("mean", "std"):
+            if f"{prefix}{name}" in state_dict:
+                like = state_dict[f"{prefix}{name}"]
+                setattr(self, name, getattr(self, name).new_empty(like.shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, x: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """Shift and scale by the training set's statistics.

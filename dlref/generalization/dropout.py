@@ -5,7 +5,6 @@ Shape legend: D draws.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,28 +13,6 @@ from torch import Tensor, nn
 from dlref import _check
 
 __all__ = ["Dropout", "drop_units", "monte_carlo", "thinned_networks"]
-
-
-class _Drop(torch.autograd.Function):
-    """What is dropped passes no gradient.
-
-    What is kept passes it scaled as the value was.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        mask = (
-            torch.empty_like(x).bernoulli_(1 - p).div_(1 - p)
-            if p < 1
-            else torch.zeros_like(x)
-        )
-        ctx.save_for_backward(mask)
-        return x * mask
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (mask,) = ctx.saved_tensors
-        return grad_outputs[0] * mask, None
 
 
 def drop_units(
@@ -69,11 +46,13 @@ def drop_units(
         >>> sorted(set(drop_units(torch.ones(100), 0.2).tolist()))
         [0.0, 1.25]
     """
-    _check.tensor("x", x, "...")
+    _check.tensor("x", x, "...", empty=True)
     p = _check.real("p", p, "[0, 1]")
     if not training or p == 0:
         return x
-    return _Drop.apply(x, p)  # pyright: ignore[reportReturnType]  autograd's apply is not typed
+    if p == 1:
+        return x * torch.zeros_like(x)
+    return x * torch.empty_like(x).bernoulli_(1 - p).div_(1 - p)
 
 
 class Dropout(nn.Module):
@@ -81,6 +60,7 @@ class Dropout(nn.Module):
 
     Args:
         p: probability of being dropped, in [0, 1].
+        inplace: write the result over the input.
 
     Raises:
         TypeError, ValueError: if ``p`` is not a number in [0, 1].
@@ -94,17 +74,19 @@ class Dropout(nn.Module):
         tensor([1., 1., 1.])
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         self.p = _check.real("p", p, "[0, 1]")
+        self.inplace = inplace
 
     def extra_repr(self) -> str:
         """What the layer's repr shows."""
-        return f"p={self.p}"
+        return f"p={self.p}" + ", inplace=True" * self.inplace
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Drop in training mode."""
-        return drop_units(x, self.p, self.training)
+        y = drop_units(x, self.p, self.training)
+        return x.copy_(y) if self.inplace else y
 
 
 def thinned_networks(

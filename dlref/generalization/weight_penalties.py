@@ -113,7 +113,7 @@ def soft_threshold(
         >>> soft_threshold(torch.tensor([-3.0, -0.5, 0.5, 3.0]), 1.0)
         tensor([-2., -0.,  0.,  2.])
     """
-    _check.tensor("x", x, "...")
+    _check.tensor("x", x, "...", empty=True)
     return x.sign() * (x.abs() - _check.real("threshold", threshold, "[0, inf)")).clamp(
         min=0
     )
@@ -246,10 +246,15 @@ class TiedAutoencoder(nn.Module):
             _check.integer("hidden_features", hidden_features, 1),
             _check.integer("in_features", in_features, 1),
         )
+        self.in_features, self.hidden_features = in_features, hidden_features
         bound = math.sqrt(6 / sum(shape))
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(hidden_features))
         self.out_bias = nn.Parameter(torch.zeros(in_features))
+
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        return f"in_features={self.in_features}, hidden_features={self.hidden_features}"
 
     def encode(self, x: Float[Tensor, "B N"]) -> Float[Tensor, "B H"]:
         """The code of each input."""

@@ -48,13 +48,16 @@ def ewma(
     """
     _check.tensor("x", x, "... T")
     beta = _check.real("beta", beta, "[0, 1)")
-    v, averages = torch.zeros_like(x[..., 0]), []
-    for x_t in x.unbind(-1):
+    wide = x if x.device.type == "mps" else x.double()  # rounding adds up over the past
+    v, averages = torch.zeros_like(wide[..., 0]), []
+    for x_t in wide.unbind(-1):
         v = beta * v + (1 - beta) * x_t
         averages.append(v)
     v = torch.stack(averages, -1)
-    t = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
-    return v / (1 - beta**t) if bias_correction else v
+    if bias_correction:
+        t = torch.arange(1, x.shape[-1] + 1, dtype=v.dtype, device=x.device)
+        v = v / -torch.expm1(t * v.new_tensor(beta).log())  # 1 - beta ** t would cancel
+    return v.to(x.dtype)
 
 
 class Momentum(Descent):

@@ -5,13 +5,14 @@ Shape legend: B examples in a batch, C channels, N inputs, O outputs.
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dlref import _check
+from dlref._precision import autocast
 
 __all__ = [
     "ELU",
@@ -45,8 +46,8 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         >>> relu(torch.tensor([-2.0, 0.0, 3.0]))
         tensor([0., 0., 3.])
     """
-    _check.tensor("x", x, "...")
-    return torch.where(x > 0, x, 0.0)
+    _check.tensor("x", x, "...", empty=True)
+    return torch.where(x <= 0, 0.0, x)  # what is no number stays none
 
 
 def leaky_relu(
@@ -69,7 +70,7 @@ def leaky_relu(
         >>> leaky_relu(torch.tensor([-2.0, 3.0]), 0.1)
         tensor([-0.2000,  3.0000])
     """
-    _check.tensor("x", x, "...")
+    _check.tensor("x", x, "...", empty=True)
     return torch.where(x > 0, x, _check.real("negative_slope", negative_slope) * x)
 
 
@@ -91,15 +92,39 @@ def elu(x: Float[Tensor, "*shape"], alpha: float = 1.0) -> Float[Tensor, "*shape
         >>> elu(torch.tensor([-1.0, 2.0]))
         tensor([-0.6321,  2.0000])
     """
-    _check.tensor("x", x, "...")
-    below = x.clamp(
-        max=0
-    ).expm1()  # without the clamp a large x gives an infinite gradient times zero
+    _check.tensor("x", x, "...", empty=True)
+    z = x.clamp(max=0)  # or a large x gives an infinite gradient times zero
+    # far down the derivative of expm1, which is itself plus one, would cancel
+    below = torch.where(z > -1, z.expm1(), z.exp() - 1)
     return torch.where(x > 0, x, _check.real("alpha", alpha) * below)
 
 
-class ReLU(nn.Module):
+class _Activation(nn.Module):
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Apply the function; ``inplace`` writes the result over the input."""
+        y = self._function(x)
+        return x.copy_(y) if self.inplace else y
+
+    def _function(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        shown = [f"{name}={value}" for name, value in self._settings.items()]
+        return ", ".join(shown + ["inplace=True"] * self.inplace)
+
+    @property
+    def _settings(self) -> dict[str, float]:
+        return {}
+
+    inplace: bool
+
+
+class ReLU(_Activation):
     """:func:`relu` as a layer.
+
+    Args:
+        inplace: write the result over the input.
 
     Source:
         Nair & Hinton (2010), ICML.
@@ -109,16 +134,20 @@ class ReLU(nn.Module):
         tensor([0., 1.])
     """
 
-    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Cut off what is below zero."""
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def _function(self, x: Tensor) -> Tensor:
         return relu(x)
 
 
-class LeakyReLU(nn.Module):
+class LeakyReLU(_Activation):
     """:func:`leaky_relu` as a layer.
 
     Args:
         negative_slope: derivative below zero.
+        inplace: write the result over the input.
 
     Raises:
         TypeError, ValueError: if the slope is not a finite number.
@@ -131,12 +160,16 @@ class LeakyReLU(nn.Module):
         tensor([-0.1000,  1.0000])
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
         self.negative_slope = _check.real("negative_slope", negative_slope)
+        self.inplace = inplace
 
-    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Flatten what is below zero."""
+    @property
+    def _settings(self) -> dict[str, float]:
+        return {"negative_slope": self.negative_slope}
+
+    def _function(self, x: Tensor) -> Tensor:
         return leaky_relu(x, self.negative_slope)
 
 
@@ -146,6 +179,7 @@ class PReLU(nn.Module):
     Args:
         num_parameters: one slope for all, or one for each channel.
         init: the slope to begin with.
+        device, dtype: of the slopes.
 
     Raises:
         TypeError, ValueError: if a number is out of its range; in use, if there is not
@@ -160,28 +194,46 @@ class PReLU(nn.Module):
         [-0.25, -0.25, -0.25]
     """
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
-        size = _check.integer("num_parameters", num_parameters, 1)
-        self.weight = nn.Parameter(torch.full((size,), _check.real("init", init)))
+        self.num_parameters = _check.integer("num_parameters", num_parameters, 1)
+        self.init = _check.real("init", init)
+        slopes = torch.full((num_parameters,), self.init, device=device, dtype=dtype)
+        self.weight = nn.Parameter(slopes)
+
+    def reset_parameters(self) -> None:
+        """Begin anew with the first slope."""
+        nn.init.constant_(self.weight, self.init)
+
+    def extra_repr(self) -> str:
+        """What the layer's repr shows."""
+        return f"num_parameters={self.num_parameters}, init={self.init}"
 
     def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B *rest"]:
         """Below zero, each channel (axis 1) has its slope."""
-        _check.tensor("x", x, "...")
+        _check.tensor("x", x, "...", empty=True)
         if len(self.weight) > 1 and (x.ndim < 2 or x.shape[1] != len(self.weight)):
             raise ValueError(
                 f"x must have {len(self.weight)} channels at axis 1, got "
                 f"{_check.describe(x)}"
             )
-        slope = self.weight.reshape(-1, *[1] * max(x.ndim - 2, 0))
+        x, weight = autocast(x, self.weight)
+        slope = weight.reshape(-1, *[1] * max(x.ndim - 2, 0))
         return torch.where(x > 0, x, slope * x)
 
 
-class ELU(nn.Module):
+class ELU(_Activation):
     """:func:`elu` as a layer.
 
     Args:
         alpha: minus the value that it tends to on the left.
+        inplace: write the result over the input.
 
     Raises:
         TypeError, ValueError: if ``alpha`` is not a finite number.
@@ -194,12 +246,16 @@ class ELU(nn.Module):
         tensor([-2.,  1.])
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         self.alpha = _check.real("alpha", alpha)
+        self.inplace = inplace
 
-    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Bend what is below zero."""
+    @property
+    def _settings(self) -> dict[str, float]:
+        return {"alpha": self.alpha}
+
+    def _function(self, x: Tensor) -> Tensor:
         return elu(x, self.alpha)
 
 
@@ -316,11 +372,12 @@ def slopes(model: nn.Module, x: Tensor, *, tolerance: float = 0.0) -> dict[str, 
         )
     tolerance, found = _check.real("tolerance", tolerance, "[0, inf)"), {}
 
-    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def look(layer: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             with torch.enable_grad():
-                z = inputs[0].detach().requires_grad_()
-                (slope,) = torch.autograd.grad(type(layer).forward(layer, z).sum(), z)
+                z = inputs[0].detach().clone().requires_grad_()
+                y = type(layer).forward(layer, z.clone())  # it may write over its input
+                (slope,) = torch.autograd.grad(y.sum(), z)
             flat = slope.abs() <= tolerance
             found[name] = Slopes(
                 flat.all(0).double().mean().item(), flat.double().mean().item()
@@ -329,7 +386,7 @@ def slopes(model: nn.Module, x: Tensor, *, tolerance: float = 0.0) -> dict[str, 
         return look
 
     handles = [
-        layer.register_forward_hook(hook(name)) for name, layer in layers.items()
+        layer.register_forward_pre_hook(hook(name)) for name, layer in layers.items()
     ]
     try:
         with torch.no_grad():

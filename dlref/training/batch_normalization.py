@@ -5,13 +5,20 @@ Forward, backward by hand, and what is kept for the time after training.
 Shape legend: B examples in a batch, C features or channels, H W height and width.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dlref import _check
+from dlref._precision import in_single
+from dlref.training._normalization import (
+    moments,
+    moments_in_chunks,
+    normalized,
+    of_channel,
+)
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "batch_moments", "normalize"]
 
@@ -40,52 +47,15 @@ def batch_moments(
         >>> batch_moments(torch.tensor([[1.0], [3.0]]))
         (tensor([2.]), tensor([1.]))
     """
-    _check.tensor("x", x, "...")
-    if x.ndim < 2:
-        raise ValueError(f"x must have shape (B, C, ...), got {_check.describe(x)}")
-    axes = [0, *range(2, x.ndim)]
-    variance, mean = torch.var_mean(x, axes, correction=0)
+    mean, variance = moments(_with_channels(x))
     return mean, variance
 
 
-class _Normalize(torch.autograd.Function):
-    """Forward and backward of training.
-
-    Forward, scale and shift are folded into one multiplication and one addition.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        mean: Tensor,
-        variance: Tensor,
-        eps: float,
-    ) -> Tensor:
-        shape = (1, -1, *[1] * (x.ndim - 2))
-        inverse = (variance + eps).rsqrt()
-        scale = weight * inverse
-        ctx.save_for_backward(x, weight, mean, inverse)
-        return torch.addcmul((bias - mean * scale).view(shape), x, scale.view(shape))
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (g,), (x, weight, mean, inverse) = grad_outputs, ctx.saved_tensors
-        shape, axes = (1, -1, *[1] * (x.ndim - 2)), [0, *range(2, x.ndim)]
-        m = x.numel() // x.shape[1]
-        normal = (x - mean.view(shape)).mul_(inverse.view(shape))
-        bias_grad = g.sum(axes)
-        weight_grad = (g * normal).sum(axes)
-        scale = (weight * inverse).view(shape)
-        x_grad = (
-            normal.mul_((weight_grad / -m).view(shape))
-            .add_(g)
-            .sub_((bias_grad / m).view(shape))
-            .mul_(scale)
-        )
-        return x_grad, weight_grad, bias_grad, None, None, None
+def _with_channels(x: Tensor) -> Tensor:
+    _check.tensor("x", x, "...", empty=True)
+    if x.ndim < 2:
+        raise ValueError(f"x must have shape (B, C, ...), got {_check.describe(x)}")
+    return x
 
 
 def normalize(
@@ -106,7 +76,7 @@ def normalize(
         x: a batch, channels on axis 1, more than one value a channel.
         weight: gamma, by default ones.
         bias: beta, by default zeros.
-        eps: added to the variance, above 0.
+        eps: added to the variance, at least 0.
 
     Raises:
         TypeError, ValueError: if the shapes do not belong together, or there is one
@@ -120,40 +90,51 @@ def normalize(
         tensor([[-1.],
                 [ 1.]])
     """
-    mean, variance = batch_moments(x.detach() if isinstance(x, Tensor) else x)
-    return _normalized(
-        x, weight, bias, mean, variance, _check.real("eps", eps, "(0, inf)")
-    )
+    eps = _check.real("eps", eps, "[0, inf)")
+    return in_single(_by_batch, _with_channels(x), weight, bias, eps=eps)[0]
 
 
-def _normalized(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    mean: Tensor,
-    variance: Tensor,
-    eps: float,
-) -> Tensor:
-    channels = len(mean)
+def _by_batch(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalised values, and the mean and variance that they were found with."""
+    channels = x.shape[1]
     if x.numel() == channels:
         raise ValueError(
             "x must have more than one value a channel in training, got "
             f"{_check.describe(x)}"
         )
-    gamma = (
-        torch.ones_like(mean)
-        if weight is None
-        else _check.tensor("weight", weight, "C", C=channels)
-    )
-    beta = (
-        torch.zeros_like(mean)
-        if bias is None
-        else _check.tensor("bias", bias, "C", C=channels)
-    )
-    return _Normalize.apply(x, gamma, beta, mean, variance, eps)  # pyright: ignore[reportReturnType]  apply is not typed
+    mean, variance = moments_in_chunks(x.detach())
+    gamma, beta = _like("weight", weight, mean, 1.0), _like("bias", bias, mean, 0.0)
+    return normalized(x, gamma, beta, mean, variance, eps=eps), mean, variance
+
+
+def _by_running(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    eps: float,
+) -> Tensor:
+    scale = (variance + eps).rsqrt()
+    scale = scale if weight is None else weight * scale
+    shift = -mean * scale if bias is None else bias - mean * scale
+    return torch.addcmul(of_channel(shift, x), x, of_channel(scale, x))
+
+
+def _like(name: str, values: Tensor | None, mean: Tensor, usual: float) -> Tensor:
+    if values is None:
+        return torch.full_like(mean, usual)
+    _check.tensor(name, values, "C", C=len(mean))
+    if values.dtype != mean.dtype:
+        raise TypeError(f"{name} must be of x's type {mean.dtype}, got {values.dtype}")
+    return values
 
 
 class _BatchNorm(nn.Module):
+    _version = 2
     _axes: ClassVar[tuple[int, ...]] = ()
     running_mean: Tensor | None
     running_var: Tensor | None
@@ -166,25 +147,26 @@ class _BatchNorm(nn.Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.num_features = _check.integer("num_features", num_features, 1)
-        self.eps = _check.real("eps", eps, "(0, inf)")
+        self.eps = _check.real("eps", eps, "[0, inf)")
         self.momentum = (
             None if momentum is None else _check.real("momentum", momentum, "[0, 1]")
         )
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
-        self.register_buffer(
-            "running_mean", torch.zeros(num_features) if track_running_stats else None
-        )
-        self.register_buffer(
-            "running_var", torch.ones(num_features) if track_running_stats else None
-        )
-        self.register_buffer(
-            "num_batches_tracked", torch.tensor(0) if track_running_stats else None
-        )
+        kind: Any = {"device": device, "dtype": dtype}
+        ones, zeros = (make(num_features, **kind) for make in (torch.ones, torch.zeros))
+        self.weight = nn.Parameter(ones) if affine else None
+        self.bias = nn.Parameter(zeros) if affine else None
+        for name, values in (
+            ("running_mean", zeros.clone()),
+            ("running_var", ones.clone()),
+            ("num_batches_tracked", torch.tensor(0, device=device)),
+        ):
+            self.register_buffer(name, values if track_running_stats else None)
 
     def extra_repr(self) -> str:
         """What the layer's repr shows."""
@@ -194,61 +176,64 @@ class _BatchNorm(nn.Module):
     @torch.no_grad()
     def reset_running_stats(self) -> None:
         """Forget all batches: mean 0, variance 1, none tracked."""
-        if (
-            self.running_mean is not None
-            and self.running_var is not None
-            and self.num_batches_tracked is not None
-        ):
-            self.running_mean.zero_()
-            self.running_var.fill_(1)
-            self.num_batches_tracked.zero_()
+        if self.running_mean is not None:
+            cast(Tensor, self.running_mean).zero_()
+            cast(Tensor, self.running_var).fill_(1)
+            cast(Tensor, self.num_batches_tracked).zero_()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Begin anew: no batches, scale 1 and shift 0."""
+        self.reset_running_stats()
+        if self.weight is not None and self.bias is not None:
+            self.weight.fill_(1)
+            self.bias.zero_()
 
     def forward(self, x: Float[Tensor, "B C *places"]) -> Float[Tensor, "B C *places"]:
         """By the batch's statistics in training, by the running ones in evaluation.
 
         If they are kept.
         """
-        _check.tensor("x", x, "...")
+        _check.tensor("x", x, "...", empty=True)
         if x.ndim not in self._axes or x.shape[1] != self.num_features:
             axes = " or ".join(map(str, self._axes))
             raise ValueError(
                 f"x must have {axes} axes and {self.num_features} channels, got "
                 f"{_check.describe(x)}"
             )
-        if self.training or self.running_mean is None or self.running_var is None:
-            mean, variance = batch_moments(x.detach())
-            y = _normalized(x, self.weight, self.bias, mean, variance, self.eps)
+        mean, variance = self.running_mean, self.running_var
+        if self.training or mean is None or variance is None:
+            y, mean, variance = in_single(
+                _by_batch, x, self.weight, self.bias, eps=self.eps
+            )
             if self.training:
                 self._track(mean, variance, x.numel() // self.num_features)
             return y
-        shape = (1, -1, *[1] * (x.ndim - 2))
-        inverse = (self.running_var + self.eps).rsqrt()
-        scale = inverse if self.weight is None else self.weight * inverse
-        shift = (
-            -self.running_mean * scale
-            if self.bias is None
-            else self.bias - self.running_mean * scale
+        return in_single(
+            _by_running, x, self.weight, self.bias, mean, variance, eps=self.eps
         )
-        return torch.addcmul(shift.view(shape), x, scale.view(shape))
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, m: int) -> None:
-        if (
-            self.running_mean is None
-            or self.running_var is None
-            or self.num_batches_tracked is None
-        ):
+        if self.running_mean is None or self.running_var is None:
             return
-        self.num_batches_tracked.add_(1)
-        share = (
-            1 / self.num_batches_tracked.item()
-            if self.momentum is None
-            else self.momentum
-        )
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-        self.running_var.lerp_(
-            (variance * (m / (m - 1))).to(self.running_var.dtype), share
-        )  # of samples, unbiased
+        count = cast(Tensor, self.num_batches_tracked).add_(1)
+        share: Any = self.momentum
+        if share is None:
+            share = 1 / count.to(mean)  # stays on the device
+        unbiased = variance * (m / (m - 1))  # of samples
+        for running, new in ((self.running_mean, mean), (self.running_var, unbiased)):
+            running.copy_(torch.lerp(running.to(mean), new, share))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict, *rest: Any
+    ) -> None:
+        """States of before version 2 do not count the batches."""
+        name = f"{prefix}num_batches_tracked"
+        old = local_metadata.get("version") is None or local_metadata["version"] < 2
+        if old and self.num_batches_tracked is not None and name not in state_dict:
+            state_dict[name] = self.num_batches_tracked
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -256,13 +241,14 @@ class BatchNorm1d(_BatchNorm):
 
     Args:
         num_features: C.
-        eps: added to the variance, above 0.
+        eps: added to the variance, at least 0.
         momentum: share that each batch has in the running statistics, in [0, 1];
             ``None`` for the plain mean of all batches. (What optimisers call momentum
             is one minus this.)
         affine: learn a scale and a shift for each channel.
         track_running_stats: keep statistics for evaluation; otherwise each batch is
             always its own judge.
+        device, dtype: of parameters and statistics.
 
     Raises:
         TypeError, ValueError: if a number is out of its range; in use, if the shape
@@ -289,11 +275,12 @@ class BatchNorm2d(_BatchNorm):
 
     Args:
         num_features: C.
-        eps: added to the variance, above 0.
+        eps: added to the variance, at least 0.
         momentum: share that each batch has in the running statistics, in [0, 1];
             ``None`` for the plain mean.
         affine: learn a scale and a shift for each channel.
         track_running_stats: keep statistics for evaluation.
+        device, dtype: of parameters and statistics.
 
     Raises:
         TypeError, ValueError: if a number is out of its range; in use, if the shape

@@ -210,13 +210,13 @@ def test_gradients_add_up_over_several_chunks(same, groups):
 
 @pytest.mark.parametrize("wanted", [(True, False), (False, True)])
 def test_painting_is_the_adjoint_and_gives_the_gradients_that_are_asked_for(wanted, close):
-    geometry = Geometry((2, 1), (1, 2), 2)
+    geometry = Geometry((2, 1), (1, 2), (0, 0), 2)
     x, y, w = torch.randn(2, 4, 7, 9, dtype=DOUBLE), torch.randn(2, 6, 3, 7, dtype=DOUBLE), rand(6, 2, 3, 2).detach()
     inputs = [t.requires_grad_(needed) for t, needed in zip((y, w), wanted, strict=True)]
-    painted = paint(*inputs, (7, 9), geometry)
-    close((painted * x).sum(), (correlate(x, w, geometry) * y).sum())
+    painted = paint(*inputs, size=(7, 9), geometry=geometry)
+    close((painted * x).sum(), (correlate(x, w, size=(3, 7), geometry=geometry) * y).sum())
     (painted * x).sum().backward()
-    expected = correlate(x, w.detach(), geometry) if wanted[0] else None
+    expected = correlate(x, w.detach(), size=(3, 7), geometry=geometry) if wanted[0] else None
     assert [t.grad is not None for t in inputs] == list(wanted)
     if wanted[0]:
         close(y.grad, expected)
@@ -292,7 +292,7 @@ X, W = torch.zeros(2, 4, 6, 7), torch.zeros(6, 4, 3, 2)
 @pytest.mark.parametrize(
     ("function", "arguments", "error", "message"),
     [
-        (conv2d, (X[0], W), ValueError, "x must have shape (B, C, H, W), got"),
+        (conv2d, (X[0, 0], W), ValueError, "x must have shape (B, C, H, W), got"),
         (conv2d, (X.int(), W), TypeError, "x must hold floating-point numbers, got"),
         (conv2d, (X, W[0]), ValueError, "weight must have shape (O, Cg, K, L), got"),
         (conv2d, (X, W.double()), TypeError, "weight must be of x's type torch.float32, got torch.float64"),
@@ -327,7 +327,7 @@ X, W = torch.zeros(2, 4, 6, 7), torch.zeros(6, 4, 3, 2)
         (output_size, (4, 7, 1, 1), ValueError, "kernel_size 7 with dilation 1 spans 7 pixels, the padded image has 6"),
         (output_size, (4, 5), ValueError, "kernel_size 5 with dilation 1 spans 5 pixels, the padded image has 4"),
         (output_size, (4, 2, 1, 0, 4), ValueError, "kernel_size 2 with dilation 4 spans 5 pixels, the padded image"),
-        (max_pool2d, (X[0], 2), ValueError, "x must have shape (B, C, H, W), got"),
+        (max_pool2d, (X[0, 0], 2), ValueError, "x must have shape (B, C, H, W), got"),
         (max_pool2d, (X, 7), ValueError, "kernel_size 7 with dilation 1 spans 7 pixels, the padded"),
         (max_pool2d, (X, 3, 1, 2), ValueError, "padding must be at most half of kernel_size (3, 3), got (2, 2)"),
         (avg_pool2d, (X, (4, 3), 1, (2, 2)), ValueError, "padding must be at most half of kernel_size (4, 3)"),

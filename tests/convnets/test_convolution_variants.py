@@ -225,7 +225,7 @@ X, W = torch.zeros(2, 4, 3, 5), torch.zeros(4, 2, 3, 2)
 @pytest.mark.parametrize(
     ("function", "arguments", "error", "message"),
     [
-        (conv_transpose2d, (X[0], W), ValueError, "x must have shape (B, C, H, W), got"),
+        (conv_transpose2d, (X[0, 0], W), ValueError, "x must have shape (B, C, H, W), got"),
         (conv_transpose2d, (X, W[:3]), ValueError, "weight must have shape (C=4, Og, K, L), got"),
         (conv_transpose2d, (X, W.double()), TypeError, "weight must be of x's type torch.float32, got torch.float64"),
         (conv_transpose2d, (X, W, None, 1, 0, 0, 3), ValueError, "groups must divide the 4 channels of x, got 3"),

@@ -1,4 +1,4 @@
-"""EfficientNet B0 to B7 and Lite0: depth, width and resolution scaled together.
+"""EfficientNet B0 to B7, Lite0 to Lite4: depth, width, resolution scaled together.
 
 Shape legend: B batch, H W image.
 """
@@ -29,6 +29,10 @@ __all__ = [
     "efficientnet_b6",
     "efficientnet_b7",
     "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "efficientnet_lite3",
+    "efficientnet_lite4",
 ]
 
 
@@ -97,6 +101,11 @@ EFFICIENTNETS = {
     "b5": (1.6, 2.2, 456, 0.4),
     "b6": (1.8, 2.6, 528, 0.5),
     "b7": (2.0, 3.1, 600, 0.5),
+    "lite0": (1.0, 1.0, 224, 0.2),
+    "lite1": (1.0, 1.1, 240, 0.2),
+    "lite2": (1.1, 1.2, 260, 0.3),
+    "lite3": (1.2, 1.4, 280, 0.3),
+    "lite4": (1.4, 1.8, 300, 0.3),
 }
 
 
@@ -133,13 +142,14 @@ class EfficientNet(nn.Module):
         dropout: share that is dropped before the last layer.
         stochastic_depth_prob: with which chance the last block is left out in training;
             less before.
-        lite: rectifiers clipped at six, no squeeze and excitation, first and last
-            convolution never scaled.
+        lite: rectifiers clipped at six, no squeeze and excitation; the first and the
+            last convolution are never wider, the first and the last stage never deeper.
         norm: makes the batch norm of so many channels.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
-            the images are not B x 3 x H x W.
+            the images are not B x ``in_channels`` x H x W.
 
     Source:
         Tan & Le (2019), arXiv:1905.11946, table 1; the lite form is that of Liu (2020),
@@ -162,8 +172,11 @@ class EfficientNet(nn.Module):
         stochastic_depth_prob: float = 0.2,
         lite: bool = False,
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+        *,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
+        _check.integer("in_channels", in_channels, 1)
         width = _check.real("width", width, "(0, inf)")
         depth = _check.real("depth", depth, "(0, inf)")
         chance = _check.real("stochastic_depth_prob", stochastic_depth_prob, "[0, 1)")
@@ -173,8 +186,10 @@ class EfficientNet(nn.Module):
         }
         channels = 32 if lite else divisible(32 * width)
         conv = _blocks.SameConv2d if lite else nn.Conv2d
-        stem = conv_norm(3, channels, stride=2, conv=conv, **around)
+        stem = conv_norm(in_channels, channels, stride=2, conv=conv, **around)
         counts = [math.ceil(row.blocks * depth) for row in STAGES]
+        if lite:
+            counts[0], counts[-1] = STAGES[0].blocks, STAGES[-1].blocks
         stages: list[nn.Module] = []
         done = 0
         for row, count in zip(STAGES, counts, strict=True):
@@ -194,16 +209,16 @@ class EfficientNet(nn.Module):
         self.classifier = classifier(last, num_classes, dropout)
         kaiming(self, dense=False)
 
-    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
         return scores(self.features, self.classifier, x)
 
 
 def _builder(name: str, parameters: int) -> Callable[..., EfficientNet]:
-    width, depth, _, share = EFFICIENTNETS.get(name, EFFICIENTNETS["b0"])
-    lite = name == "lite0"
+    width, depth, _, share = EFFICIENTNETS[name]
+    lite = name.startswith("lite")
     norm = nn.BatchNorm2d
-    if name in ("b5", "b6", "b7", "lite0"):
+    if lite or name in ("b5", "b6", "b7"):
         norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
     names = "batch norm as in TensorFlow's weights" if lite else "torchvision's names"
 
@@ -211,17 +226,21 @@ def _builder(name: str, parameters: int) -> Callable[..., EfficientNet]:
         num_classes: int = 1000,
         dropout: float = share,
         stochastic_depth_prob: float = 0.2,
+        *,
+        in_channels: int = 3,
     ) -> EfficientNet:
         return EfficientNet(
-            width, depth, num_classes, dropout, stochastic_depth_prob, lite, norm
-        )
+            width, depth, num_classes, dropout, stochastic_depth_prob, lite, norm,
+            in_channels=in_channels,
+        )  # fmt: skip
 
     build.__name__ = build.__qualname__ = f"efficientnet_{name}"
     title = f"EfficientNet {name.capitalize()}, {parameters:,} parameters"
     build.__doc__ = f"""Build {title} for 1000 classes.
 
     Args:
-        num_classes, dropout, stochastic_depth_prob: see :class:`EfficientNet`.
+        num_classes, dropout, stochastic_depth_prob, in_channels: see
+            :class:`EfficientNet`.
 
     Source:
         See :class:`EfficientNet`; {names}.
@@ -244,3 +263,7 @@ efficientnet_b5 = _builder("b5", 30_389_784)
 efficientnet_b6 = _builder("b6", 43_040_704)
 efficientnet_b7 = _builder("b7", 66_347_960)
 efficientnet_lite0 = _builder("lite0", 4_652_008)
+efficientnet_lite1 = _builder("lite1", 5_416_680)
+efficientnet_lite2 = _builder("lite2", 6_092_072)
+efficientnet_lite3 = _builder("lite3", 8_197_096)
+efficientnet_lite4 = _builder("lite4", 13_006_568)

@@ -25,10 +25,11 @@ class MobileNetV1(nn.Module):
         num_classes: size of the output.
         width_mult: factor on all widths.
         dropout: share that is dropped before the last layer.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
-            the images are not B x 3 x H x W.
+            the images are not B x ``in_channels`` x H x W.
 
     Source:
         Howard et al. (2017), arXiv:1704.04861, table 1.
@@ -39,14 +40,22 @@ class MobileNetV1(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int = 1000, width_mult: float = 1.0, dropout: float = 0.001
+        self,
+        num_classes: int = 1000,
+        width_mult: float = 1.0,
+        dropout: float = 0.001,
+        *,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         factor = _check.real("width_mult", width_mult, "(0, inf)")
+        _check.integer("in_channels", in_channels, 1)
         rectified: Any = {"activation": partial(nn.ReLU, inplace=True)}
         widths = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
         channels = max(8, int(32 * factor))
-        layers: list[nn.Module] = [conv_norm(3, channels, stride=2, **rectified)]
+        layers: list[nn.Module] = [
+            conv_norm(in_channels, channels, stride=2, **rectified)
+        ]
         for n, width in enumerate(widths):
             out, stride = max(8, int(width * factor)), 2 if n in (1, 3, 5, 11) else 1
             layers.append(
@@ -60,7 +69,7 @@ class MobileNetV1(nn.Module):
         self.classifier = classifier(channels, num_classes, dropout)
         kaiming(self)
 
-    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
         return scores(self.features, self.classifier, x)
 
@@ -84,10 +93,11 @@ class MobileNetV2(nn.Module):
         num_classes: size of the output.
         width_mult: factor on all widths, which are then rounded to multiples of eight.
         dropout: share that is dropped before the last layer.
+        in_channels: channels of the images.
 
     Raises:
         TypeError, ValueError: if an argument is no such number, or in :meth:`forward`
-            the images are not B x 3 x H x W.
+            the images are not B x ``in_channels`` x H x W.
 
     Source:
         Sandler et al. (2018), arXiv:1801.04381, table 2.
@@ -98,12 +108,18 @@ class MobileNetV2(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int = 1000, width_mult: float = 1.0, dropout: float = 0.2
+        self,
+        num_classes: int = 1000,
+        width_mult: float = 1.0,
+        dropout: float = 0.2,
+        *,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         factor = _check.real("width_mult", width_mult, "(0, inf)")
+        _check.integer("in_channels", in_channels, 1)
         channels = divisible(32 * factor)
-        layers: list[nn.Module] = [conv_norm(3, channels, stride=2)]
+        layers: list[nn.Module] = [conv_norm(in_channels, channels, stride=2)]
         for t, c, n, s in TABLE_2:
             out = divisible(c * factor)
             for k in range(n):
@@ -115,18 +131,22 @@ class MobileNetV2(nn.Module):
         self.classifier = classifier(last, num_classes, dropout)
         kaiming(self)
 
-    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B classes"]:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B classes"]:
         """Scores (logits) of each class."""
         return scores(self.features, self.classifier, x)
 
 
 def mobilenet_v1(
-    num_classes: int = 1000, width_mult: float = 1.0, dropout: float = 0.001
+    num_classes: int = 1000,
+    width_mult: float = 1.0,
+    dropout: float = 0.001,
+    *,
+    in_channels: int = 3,
 ) -> MobileNetV1:
     """Build MobileNet v1, 4,231,976 parameters for 1000 classes.
 
     Args:
-        num_classes, width_mult, dropout: see :class:`MobileNetV1`.
+        num_classes, width_mult, dropout, in_channels: see :class:`MobileNetV1`.
 
     Source:
         See :class:`MobileNetV1`.
@@ -135,18 +155,22 @@ def mobilenet_v1(
         >>> mobilenet_v1(10, width_mult=0.25).classifier[1].in_features
         256
     """
-    return MobileNetV1(num_classes, width_mult, dropout)
+    return MobileNetV1(num_classes, width_mult, dropout, in_channels=in_channels)
 
 
 def mobilenet_v2(
-    num_classes: int = 1000, width_mult: float = 1.0, dropout: float = 0.2
+    num_classes: int = 1000,
+    width_mult: float = 1.0,
+    dropout: float = 0.2,
+    *,
+    in_channels: int = 3,
 ) -> MobileNetV2:
     """Build MobileNet v2, 3,504,872 parameters for 1000 classes.
 
     Torchvision's names of parameters.
 
     Args:
-        num_classes, width_mult, dropout: see :class:`MobileNetV2`.
+        num_classes, width_mult, dropout, in_channels: see :class:`MobileNetV2`.
 
     Source:
         See :class:`MobileNetV2`.
@@ -155,4 +179,4 @@ def mobilenet_v2(
         >>> mobilenet_v2(10, width_mult=0.5).classifier[1].in_features
         1280
     """
-    return MobileNetV2(num_classes, width_mult, dropout)
+    return MobileNetV2(num_classes, width_mult, dropout, in_channels=in_channels)
