@@ -17,6 +17,7 @@ from dlref.convnets._blocks import classifier, conv_norm, divisible, kaiming, sc
 
 __all__ = [
     "EFFICIENTNETS",
+    "EFFICIENTNETS_LITE",
     "EfficientNet",
     "Scaling",
     "compound_scaling",
@@ -101,6 +102,10 @@ EFFICIENTNETS = {
     "b5": (1.6, 2.2, 456, 0.4),
     "b6": (1.8, 2.6, 528, 0.5),
     "b7": (2.0, 3.1, 600, 0.5),
+}
+
+#: The same of the lite networks: Liu (2020).
+EFFICIENTNETS_LITE = {
     "lite0": (1.0, 1.0, 224, 0.2),
     "lite1": (1.0, 1.1, 240, 0.2),
     "lite2": (1.1, 1.2, 260, 0.3),
@@ -215,7 +220,7 @@ class EfficientNet(nn.Module):
 
 
 def _builder(name: str, parameters: int) -> Callable[..., EfficientNet]:
-    width, depth, _, share = EFFICIENTNETS[name]
+    width, depth, _, share = {**EFFICIENTNETS, **EFFICIENTNETS_LITE}[name]
     lite = name.startswith("lite")
     norm = nn.BatchNorm2d
     if lite or name in ("b5", "b6", "b7"):

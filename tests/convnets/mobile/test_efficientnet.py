@@ -8,6 +8,7 @@ from torch import nn
 
 from dlref.convnets import (
     EFFICIENTNETS,
+    EFFICIENTNETS_LITE,
     EfficientNet,
     MobileNetV1,
     MobileNetV2,
@@ -85,25 +86,39 @@ def test_lite_has_no_squeeze_no_silu_and_scales_neither_end():
     assert lite0.classifier[0].p == 0.2
 
 
-@pytest.mark.parametrize("name", [*EFFICIENTNETS, "lite0"])
+def test_lite_networks_are_the_published_ones():
+    """Parameters in millions as the release says them; settings of its `efficientnet_lite_builder.py`."""
+    assert EFFICIENTNETS_LITE["lite3"] == (1.2, 1.4, 280, 0.3)
+    for (name, (_, _, pixels, _)), parameters, products in zip(
+        EFFICIENTNETS_LITE.items(), (4.7, 5.4, 6.1, 8.2, 13.0), (407, 631, 899, 1644, 2640), strict=True
+    ):
+        with torch.device("meta"):
+            model = getattr(efficientnet, f"efficientnet_{name}")()
+        assert round(sum(p.numel() for p in model.parameters()) / 1e6, 1) == parameters
+        rows = layer_table(model.eval(), (3, pixels, pixels))
+        assert sum(row.multiplications for row in rows) / 1e6 == pytest.approx(products, rel=0.06)
+
+
+@pytest.mark.parametrize("name", [*EFFICIENTNETS, *EFFICIENTNETS_LITE])
 def test_builders_make_and_describe_what_their_name_says(name):
     build = efficientnet._builder(name, 1_234_567)
     assert build.__name__ == build.__qualname__ == f"efficientnet_{name}"
     assert f"Build EfficientNet {name.capitalize()}, 1,234,567 parameters for 1000 classes." in build.__doc__
-    source = "batch norm as in TensorFlow's weights" if name == "lite0" else "torchvision's names"
+    source = "batch norm as in TensorFlow's weights" if name in EFFICIENTNETS_LITE else "torchvision's names"
     assert f"See :class:`EfficientNet`; {source}.\n" in build.__doc__
     with torch.device("meta"):
         model, other = build(), build(7, 0.25, 0.1)
-    width, depth, _, dropout = EFFICIENTNETS.get(name, (1.0, 1.0, 224, 0.2))
+    width, depth, _, dropout = {**EFFICIENTNETS, **EFFICIENTNETS_LITE}[name]
     drop, last = model.classifier
     assert (drop.p, last.out_features) == (dropout, 1000)
     norm = model.features[-1][1]
-    assert (norm.eps, norm.momentum) == ((1e-3, 0.01) if name in ("b5", "b6", "b7", "lite0") else (1e-5, 0.1))
+    assert (norm.eps, norm.momentum) == ((1e-3, 0.01) if name in ("b5", "b6", "b7", *EFFICIENTNETS_LITE) else (1e-5, 0.1))
     blocks, others = ([m for m in net.modules() if isinstance(m, MBConv)] for net in (model, other))
-    assert len(blocks) == sum(math.ceil(n * depth) for n in (1, 2, 2, 3, 3, 4, 1))
+    ends = 1 if name in EFFICIENTNETS_LITE else math.ceil(depth)  # the lite networks' ends are never deeper
+    assert len(blocks) == 2 * ends + sum(math.ceil(n * depth) for n in (2, 2, 3, 3, 4))
     assert blocks[-1].block[-1][1].num_features == divisible(320 * width)
     assert blocks[-1].drop_probability == pytest.approx(0.2 * (1 - 1 / len(blocks)))
-    assert any(isinstance(m, SqueezeExcitation) for m in model.modules()) == (name != "lite0")
+    assert any(isinstance(m, SqueezeExcitation) for m in model.modules()) == (name in EFFICIENTNETS)
     assert all(m.inplace for m in model.modules() if isinstance(m, nn.ReLU6 | nn.SiLU))
     drop, last = other.classifier
     assert (drop.p, last.out_features, others[-1].drop_probability) == (0.25, 7, blocks[-1].drop_probability / 2)
