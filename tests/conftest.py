@@ -65,6 +65,12 @@ def refuses(unchecked):
     return call
 
 
+def pytest_ignore_collect(collection_path, config):
+    """The contracts run in processes of their own, without the hook: tests/test_contracts_run.py starts them."""
+    hooked = config.getoption("jaxtyping_packages", None)
+    return True if hooked and collection_path.name == "test_contracts.py" else None
+
+
 def pytest_addoption(parser):
     parser.addoption("--chapter", metavar="PART/CHAPTER", help="run only what belongs to one chapter of the book")
 

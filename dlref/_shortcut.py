@@ -1,0 +1,91 @@
+"""Operations with a definition and a faster way to the same numbers.
+
+The definition is written in operations that torch can differentiate, transform and
+compile. The faster way serves eager mode, forward and first derivative; all else goes
+by the definition: ``torch.compile``, ``torch.func`` and forward-mode derivatives.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor  # no public name says it
+from torch.autograd import forward_ad
+
+Gradients = Sequence[Tensor | None]
+
+_CHUNK = 2**19  # numbers of a chunk, so that it stays in a cache
+
+
+def chunks(*batches: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """A few images of each batch at a time."""
+    images = max(1, _CHUNK // max(1, batches[0][:1].numel()))
+    return zip(*(batch.split(images) for batch in batches), strict=True)
+
+
+def shortcut(
+    definition: Callable[..., Tensor],
+    forward: Callable[..., tuple[Tensor, ...]],
+    backward: Callable[..., Gradients],
+) -> Callable[..., Tensor]:
+    """Make one function of the three; it is called with tensors, settings by name.
+
+    Args:
+        definition: the operation.
+        forward: of the same arguments; the output, and after it tensors that
+            ``backward`` wants.
+        backward: of the gradient of the output, those tensors, for each input whether
+            its gradient is wanted, and the same arguments; one gradient an input. It
+            is differentiated where second derivatives are asked for.
+    """
+
+    class Shortcut(torch.autograd.Function):
+        @staticmethod
+        def forward(settings: dict, *tensors: Tensor) -> tuple[Tensor, ...]:
+            return forward(*tensors, **settings)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
+            ctx.settings, *tensors = inputs
+            ctx.size = len(tensors)
+            ctx.mark_non_differentiable(*output[1:])
+            ctx.save_for_backward(*tensors, *output[1:])
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+            tensors, kept = ctx.saved_tensors[: ctx.size], ctx.saved_tensors[ctx.size :]
+            wanted = ctx.needs_input_grad[1:]
+            found = backward(grads[0], kept, wanted, *tensors, **ctx.settings)
+            return (None, *found)
+
+    def call(*tensors: Tensor, **settings: Any) -> Tensor:
+        if _by_definition(tensors):
+            return definition(*tensors, **settings)
+        return Shortcut.apply(settings, *tensors)[0]  # type: ignore[index]
+
+    return call
+
+
+def _by_definition(tensors: Sequence[Tensor]) -> bool:
+    """Compiled, empty, inside torch.func, or with a forward-mode tangent."""
+    return (
+        torch.compiler.is_compiling()
+        or not tensors[0].numel()
+        or any(is_functorch_wrapped_tensor(t) for t in tensors)
+        or any(forward_ad.unpack_dual(t).tangent is not None for t in tensors)
+    )
+
+
+def gradients(
+    definition: Callable[..., Tensor],
+    g: Tensor,
+    wanted: Sequence[bool],
+    *tensors: Tensor,
+) -> Gradients:
+    """Gradients of a definition, such that they can be differentiated."""
+    with torch.enable_grad():
+        y = definition(*tensors)
+        inputs = [t for t, needed in zip(tensors, wanted, strict=True) if needed]
+        found = iter(torch.autograd.grad(y, inputs, g, create_graph=True))
+    return [next(found) if needed else None for needed in wanted]

@@ -1,0 +1,636 @@
+"""What other people's code may do with every public name: one list of contracts for all of them.
+
+The ceiling is what torch's own part does. This file runs in a process of its own, without the import hook that
+checks shapes (torch.compile stumbles over it): tests/test_contracts_run.py starts it.
+
+A new public layer, function on tensors, optimiser, schedule or estimator must get a factory of examples here; until
+then `test_every_public_name_has_its_example` fails.
+"""
+
+import copy
+import importlib
+import inspect
+import pickle
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import dlref
+from dlref import convnets, generalization, optimization, train, training
+
+DOUBLE = torch.float64
+
+# torch itself compiles its forward-mode formulas so, at the first use of them
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+
+
+@dataclass
+class Example:
+    """Ours, torch's twin if there is one, and what they are given."""
+
+    ours: Callable
+    inputs: Callable[[], tuple[Tensor, ...]]
+    twin: Callable | None = None
+    lacks: dict[str, str] = field(default_factory=dict)  # contract -> why it does not hold
+    modes: tuple[bool, ...] = (True,)  # training, evaluation
+
+
+def images(*shape: int, count: int = 1) -> Callable[[], tuple[Tensor, ...]]:
+    return lambda: tuple(torch.randn(shape) for _ in range(count))
+
+
+def layer(kind: type, torchs: type | None, shape: tuple[int, ...], *arguments, **settings) -> Example:
+    options = {name: settings.pop(name) for name in ("lacks", "modes") if name in settings}
+    twin = None if torchs is None else partial(torchs, *arguments, **settings)
+    return Example(partial(kind, *arguments, **settings), images(*shape), twin, **options)
+
+
+def of(function: Callable, twin: Callable | None, *shapes: tuple[int, ...], lacks=None, **settings) -> Example:
+    inputs = lambda: tuple(torch.randn(shape) for shape in shapes)  # noqa: E731
+    bound = None if twin is None else partial(twin, **settings)
+    return Example(partial(function, **settings), inputs, bound, lacks or {})
+
+
+RANDOM = {
+    "gradgrad": "its output is drawn anew at each call",
+    "half": "other draws in another type",
+    "autocast": "other draws in another type",
+    "vmap": "draws of its own for each example",
+}
+SAMPLED = {
+    "gradgrad": "torch's grid_sample has one derivative, and none forwards",
+    "vmap": "torch's affine_grid has no rule for it",
+}
+LINES = {"unbatched": "three axes are lines to torch, which are not resized here"}
+PICTURE = (4, 3, 6, 5)
+C, V, T, G, O = convnets.convolution, convnets.convolution_variants, training, generalization, optimization
+
+LAYERS = {
+    "Conv2d": [
+        layer(
+            C.Conv2d, nn.Conv2d, (2, 4, 7, 6), 4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2
+        ),
+        layer(C.Conv2d, nn.Conv2d, (2, 3, 5, 6), 3, 4, 3, padding="same", bias=False),
+        layer(C.Conv2d, nn.Conv2d, (2, 4, 7, 6), 4, 8, 3, stride=2, groups=4),
+    ],
+    "ConvTranspose2d": [
+        layer(
+            V.ConvTranspose2d,
+            nn.ConvTranspose2d,
+            (2, 4, 3, 4),
+            4,
+            6,
+            3,
+            stride=2,
+            padding=1,
+            output_padding=1,
+            groups=2,
+        ),
+    ],
+    "MaxPool2d": [
+        layer(C.MaxPool2d, nn.MaxPool2d, (2, 3, 7, 6), 2, ceil_mode=True),
+        layer(C.MaxPool2d, nn.MaxPool2d, (2, 3, 7, 6), (3, 2), stride=(2, 1), padding=1, dilation=(1, 2)),
+    ],
+    "AvgPool2d": [
+        layer(C.AvgPool2d, nn.AvgPool2d, (2, 3, 7, 6), (3, 2), stride=2, padding=1, ceil_mode=True),
+        layer(C.AvgPool2d, nn.AvgPool2d, (2, 3, 7, 6), 3, padding=1, count_include_pad=False),
+    ],
+    "Upsample": [
+        layer(V.Upsample, nn.Upsample, (2, 3, 4, 5), size=(6, 7), mode="bilinear", align_corners=True),
+        layer(V.Upsample, nn.Upsample, (2, 3, 4, 5), scale_factor=2.0, lacks=LINES),
+    ],
+    "DepthwiseSeparable": [layer(V.DepthwiseSeparable, None, (2, 3, 6, 5), 3, 4, 3, padding=1)],
+    "BatchNorm1d": [
+        layer(T.BatchNorm1d, nn.BatchNorm1d, (5, 3), 3, modes=(True, False)),
+        layer(T.BatchNorm1d, nn.BatchNorm1d, (4, 3, 5), 3, eps=0.1, momentum=None, modes=(True, False)),
+    ],
+    "BatchNorm2d": [
+        layer(T.BatchNorm2d, nn.BatchNorm2d, PICTURE, 3, momentum=0.3, modes=(True, False)),
+        layer(T.BatchNorm2d, nn.BatchNorm2d, PICTURE, 3, affine=False, track_running_stats=False, modes=(True, False)),
+    ],
+    "ReLU": [layer(T.ReLU, nn.ReLU, (4, 3, 5))],
+    "LeakyReLU": [layer(T.LeakyReLU, nn.LeakyReLU, (4, 3, 5), negative_slope=0.2)],
+    "PReLU": [layer(T.PReLU, nn.PReLU, (4, 3, 5), 3, init=0.1), layer(T.PReLU, nn.PReLU, (4, 3, 5))],
+    "ELU": [layer(T.ELU, nn.ELU, (4, 3, 5), alpha=0.7)],
+    "Dropout": [layer(G.Dropout, nn.Dropout, (4, 50), 0.3, lacks=RANDOM, modes=(True, False))],
+    "Residual": [Example(lambda: T.Residual(nn.Linear(3, 3)), images(4, 3))],
+    "TiedAutoencoder": [layer(G.TiedAutoencoder, None, (4, 6), 6, 2)],
+    "Standardize": [Example(lambda: G.Standardize().fit(torch.arange(12.0).reshape(4, 3)), images(4, 3))],
+    "RandomHorizontalFlip": [layer(G.RandomHorizontalFlip, None, PICTURE, lacks=RANDOM, modes=(True, False))],
+    "RandomCrop": [
+        layer(G.RandomCrop, None, PICTURE, 2, lacks={**RANDOM, "nan": "what is cut off is gone"}, modes=(True, False))
+    ],
+    "RandomAffine": [layer(G.RandomAffine, None, PICTURE, 10.0, 0.1, lacks=RANDOM, modes=(True, False))],
+    "ColorJitter": [layer(G.ColorJitter, None, PICTURE, 0.3, 0.3, 0.3, lacks=RANDOM, modes=(True, False))],
+    "BasicConv2d": [layer(convnets.BasicConv2d, None, (3, 3, 6, 5), 3, 4, 3, padding=1)],
+    "Inception": [layer(convnets.Inception, None, (3, 4, 6, 5), 4, 2, 2, 3, 2, 3, 2)],
+    "InceptionAux": [layer(convnets.InceptionAux, None, (3, 4, 6, 6), 4, 3, dropout=0.0)],
+    "BasicBlock": [layer(convnets.BasicBlock, None, (3, 4, 6, 5), 4, 6, 2)],
+    "Bottleneck": [layer(convnets.Bottleneck, None, (3, 4, 6, 5), 4, 2)],
+}
+
+
+def bn(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    return F.batch_norm(x, None, None, weight, bias, True, 0.1, eps)
+
+
+def moments(x: Tensor) -> Tensor:
+    return torch.stack(T.batch_moments(x))
+
+
+FUNCTIONS = {
+    "conv2d": [of(C.conv2d, F.conv2d, (2, 4, 7, 6), (6, 2, 3, 2), (6,), stride=(2, 1), padding=(1, 0), groups=2)],
+    "conv_transpose2d": [
+        of(V.conv_transpose2d, F.conv_transpose2d, (2, 4, 3, 4), (4, 3, 3, 3), (3,), stride=2, padding=1)
+    ],
+    "max_pool2d": [of(C.max_pool2d, F.max_pool2d, (2, 3, 7, 6), kernel_size=(3, 2), stride=2)],
+    "avg_pool2d": [of(C.avg_pool2d, F.avg_pool2d, (2, 3, 7, 6), kernel_size=(3, 2), stride=1, padding=1)],
+    "interpolate": [
+        of(V.interpolate, F.interpolate, (2, 3, 4, 5), size=(6, 3), mode="bilinear", align_corners=False),
+        of(V.interpolate, F.interpolate, (2, 3, 4, 5), scale_factor=1.5, lacks=LINES),
+    ],
+    "toeplitz": [of(C.toeplitz, None, (2, 3, 2, 2), size=(4, 3))],
+    "relu": [of(T.relu, F.relu, (3, 4))],
+    "leaky_relu": [of(T.leaky_relu, F.leaky_relu, (3, 4), negative_slope=0.3)],
+    "elu": [of(T.elu, F.elu, (3, 4), alpha=1.5)],
+    "batch_moments": [Example(moments, images(4, 3, 5))],
+    "normalize": [of(T.normalize, bn, (4, 3, 5), (3,), (3,), eps=1e-3)],
+    "drop_units": [of(G.drop_units, F.dropout, (4, 50), p=0.3, lacks=RANDOM)],
+    "ewma": [of(O.ewma, None, (2, 6), beta=0.7)],
+    "soft_threshold": [of(G.soft_threshold, F.softshrink, (3, 4))],
+    "l1_penalty": [Example(lambda *w: G.l1_penalty(w, 0.1), images(3, 4, count=2))],
+    "l2_penalty": [Example(lambda *w: G.l2_penalty(w, 0.1), images(3, 4, count=2))],
+    "affine_matrix": [Example(lambda d, s: G.affine_matrix(d, scale=s), images(3, count=2))],
+    "transform": [
+        Example(
+            G.transform,
+            lambda: (torch.randn(2, 3, 5, 5), torch.eye(2, 3) + 0.1 * torch.randn(2, 2, 3)),
+            lacks=SAMPLED,
+        )
+    ],
+}
+"""Functions from tensors to a tensor."""
+FUNCTIONS["soft_threshold"][0].ours = partial(G.soft_threshold, threshold=0.5)
+FUNCTIONS["soft_threshold"][0].twin = partial(F.softshrink, lambd=0.5)
+
+SMALL = {"num_classes": 5}
+ARCHITECTURES = {
+    "LeNet5": (convnets.LeNet5, (2, 1, 28, 28)),
+    "AlexNet": (partial(convnets.AlexNet, **SMALL), (2, 3, 64, 64)),
+    "AlexNet2012": (partial(convnets.AlexNet2012, **SMALL), (1, 3, 224, 224)),
+    "VGG": (partial(convnets.VGG, (1, 1, 1, 1, 1), **SMALL), (2, 3, 32, 32)),
+    "ResNet": (partial(convnets.ResNet, convnets.BasicBlock, (1, 1, 1, 1), **SMALL), (2, 3, 33, 33)),
+    "SmallResNet": (partial(convnets.SmallResNet, 1, 4), (2, 3, 9, 9)),
+    "GoogLeNet": (partial(convnets.GoogLeNet, aux_logits=False, **SMALL), (2, 3, 64, 64)),
+    "MobileNetV1": (partial(convnets.MobileNetV1, width_mult=0.25, **SMALL), (2, 3, 64, 64)),
+    "MobileNetV2": (partial(convnets.MobileNetV2, width_mult=0.25, **SMALL), (2, 3, 64, 64)),
+    "EfficientNet": (partial(convnets.EfficientNet, 0.25, 0.5, stochastic_depth_prob=0.0, **SMALL), (2, 3, 64, 64)),
+}
+
+#: Functions that have a tensor among their arguments and make none from it, or take a function: why no contract fits.
+OTHERS = {
+    **dict.fromkeys(("fit", "fit_seeds", "evaluate", "error_rate"), "take a model"),
+    "drawing": "draws a model",
+    "accuracy": "gives a share, without gradient; tests/train/test_evaluation.py",
+    "predict": "runs a model over many examples",
+    "clip_grad_norm_": "held below", "clip_grad_value_": "held below",
+    "lookahead": "takes a function", "trajectory": "takes a function", "flat_loss": "takes a model",
+    "genetic_search": "takes a function", "slopes": "takes a model", "signal_spread": "takes a model",
+    "monte_carlo": "takes a model", "rename_lite0": "names alone", "fan_in_and_fan_out": "sizes alone",
+    **dict.fromkeys(
+        ("xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_", "default_bound_"),
+        "fill a tensor at random; held below",
+    ),
+}  # fmt: skip
+
+
+def public() -> dict[str, object]:
+    found = {}
+    for info in pkgutil.walk_packages(dlref.__path__, "dlref."):
+        if not any(part.startswith("_") for part in info.name.split(".")[1:]):
+            module = importlib.import_module(info.name)
+            found |= {name: getattr(module, name) for name in getattr(module, "__all__", ())}
+    return found
+
+
+PUBLIC = public()
+
+
+def takes_tensors(value: object) -> bool:
+    if not inspect.isfunction(value):
+        return False
+    kinds = [p.annotation for p in inspect.signature(value).parameters.values()]
+    return any("Tensor" in str(kind) and "Callable" not in str(kind) for kind in kinds)
+
+
+def test_every_public_name_has_its_example():
+    missing = []
+    for name, value in PUBLIC.items():
+        if inspect.isclass(value) and issubclass(value, nn.Module):
+            missing += [name] * (name not in LAYERS and name not in ARCHITECTURES)
+        elif takes_tensors(value):
+            missing += [name] * (name not in FUNCTIONS and name not in OTHERS)
+    assert missing == []
+    assert set(LAYERS) | set(ARCHITECTURES) | set(FUNCTIONS) <= set(PUBLIC)
+
+
+CASES = [
+    pytest.param(example, mode, id=f"{name}-{n}{'' if mode else '-evaluation'}")
+    for name, examples in {**LAYERS, **FUNCTIONS}.items()
+    for n, example in enumerate(examples)
+    for mode in (example.modes if name in LAYERS else (True,))
+]
+MODULES = [case for case in CASES if case.id.split("-")[0] in LAYERS]
+held = pytest.mark.parametrize(("example", "mode"), CASES)
+held_layers = pytest.mark.parametrize(("example", "mode"), MODULES)
+
+
+def made(
+    example: Example, mode: bool, *, dtype: torch.dtype = torch.float32
+) -> tuple[Callable, Callable | None, tuple]:
+    """Ours, its twin with the same weights, and inputs, all of that type."""
+    torch.manual_seed(0)
+    inputs = tuple(x.to(dtype) for x in example.inputs())
+    ours, twin = example.ours, example.twin
+    if is_layer(example):
+        ours = ours().to(dtype).train(mode)
+        settle(ours)
+        twin = None if twin is None else twin().to(dtype).train(mode)
+        if twin is not None:
+            twin.load_state_dict(ours.state_dict())
+    return ours, twin, inputs
+
+
+def settle(module: nn.Module) -> None:
+    """Running statistics and scales unlike those at the start."""
+    with torch.no_grad():
+        for name, value in [*module.named_buffers(), *module.named_parameters()]:
+            if name.endswith(("running_mean", "bn.weight")):
+                value.copy_(torch.rand_like(value) + 0.5)
+            elif name.endswith("running_var"):
+                value.copy_(torch.rand_like(value) + 0.5)
+
+
+def is_layer(example: Example) -> bool:
+    return any(example in examples for examples in LAYERS.values())
+
+
+def may_lack(example: Example, contract: str) -> None:
+    if contract in example.lacks:
+        pytest.skip(example.lacks[contract])
+
+
+def results(function: Callable, inputs: tuple, seed: int = 1) -> list[Tensor]:
+    """Output, gradients of inputs and parameters."""
+    torch.manual_seed(seed)
+    inputs = [x.detach().clone(memory_format=torch.preserve_format).requires_grad_() for x in inputs]
+    y = function(*inputs)
+    g = torch.randn(y.shape, generator=torch.Generator().manual_seed(0)).to(y.dtype)
+    variables = [*inputs, *(p for p in parameters(function) if p.requires_grad)]
+    grads = torch.autograd.grad(y, variables, g, allow_unused=True)
+    return [y.detach(), *grads]
+
+
+def parameters(function: Callable) -> list[Tensor]:
+    return list(function.parameters()) if isinstance(function, nn.Module) else []
+
+
+def close(ours: list, theirs: list, rtol: float = 1e-4, atol: float = 1e-5) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        if b is None:
+            assert a is None or not a.any()
+            continue
+        scale = max(1.0, b.abs().max().item()) if b.numel() else 1.0
+        torch.testing.assert_close(a, b, rtol=rtol, atol=atol * scale)
+
+
+@held
+def test_values_and_gradients_are_torchs(example, mode):
+    ours, twin, inputs = made(example, mode, dtype=DOUBLE)
+    if twin is None:
+        pytest.skip("torch has none")
+    close(results(ours, inputs), results(twin, inputs), 1e-9, 1e-9)
+
+
+@held
+def test_compiled(example, mode):
+    may_lack(example, "compiled")
+    ours, _, inputs = made(example, mode)
+    torch._dynamo.reset()
+    eager = results(copy.deepcopy(ours), inputs)
+    compiled = torch.compile(copy.deepcopy(ours), backend="aot_eager", fullgraph=True)
+    close(results(compiled, inputs), eager)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@held
+def test_half_precision(example, mode, dtype):
+    """Of torch's type, and as near to the truth as torch's."""
+    may_lack(example, "half")
+    ours, twin, inputs = made(example, mode, dtype=dtype)
+    said = ours(*inputs)
+    assert said.dtype == dtype
+    exact = made(example, mode)[0]
+    if isinstance(exact, nn.Module):
+        exact.load_state_dict(
+            {name: v.float() if v.is_floating_point() else v for name, v in ours.state_dict().items()}
+        )
+        settle_from(exact, made(example, mode, dtype=dtype)[0])
+    exact = exact(*(x.float() for x in inputs))
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(said.float(), exact, rtol=2 * eps, atol=2 * eps * exact.abs().max().item())
+    if twin is not None:
+        assert twin(*inputs).dtype == dtype
+    grads = results(made(example, mode, dtype=dtype)[0], inputs)
+    assert all(g is None or g.dtype == dtype for g in grads)
+
+
+def settle_from(module: nn.Module, other: nn.Module) -> None:
+    module.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in other.state_dict().items()})
+
+
+@held
+def test_autocast(example, mode):
+    may_lack(example, "autocast")
+    ours, twin, inputs = made(example, mode)
+    with torch.autocast("cpu", torch.bfloat16):
+        said = ours(*inputs)
+        if twin is not None:
+            theirs = twin(*inputs)
+            assert said.dtype == theirs.dtype
+            torch.testing.assert_close(said, theirs, rtol=2e-2, atol=2e-2 * theirs.abs().max().item())
+        behind = ours(*(x.bfloat16() if x.ndim > 1 else x for x in inputs[:1]), *inputs[1:])
+        assert behind.shape == said.shape
+
+
+@held
+def test_second_derivatives(example, mode):
+    may_lack(example, "gradgrad")
+    ours, _, inputs = made(example, mode, dtype=DOUBLE)
+    inputs = tuple(x.requires_grad_() for x in inputs)
+    weights = parameters(ours)
+
+    def function(*variables):
+        values, rest = variables[: len(inputs)], variables[len(inputs) :]
+        if not rest:
+            return ours(*values)
+        names = [name for name, _ in ours.named_parameters()]
+        state = {**{n: b.clone() for n, b in ours.named_buffers()}, **dict(zip(names, rest, strict=True))}
+        return torch.func.functional_call(ours, state, values)
+
+    assert torch.autograd.gradgradcheck(function, (*inputs, *weights), fast_mode=True)
+    assert torch.autograd.gradcheck(function, (*inputs, *weights), fast_mode=True, check_forward_ad=True)
+
+
+@held
+def test_transforms(example, mode):
+    """torch.func: vmap, jvp, hessian, and the gradient of each example by itself."""
+    ours, _, inputs = made(example, mode, dtype=DOUBLE)
+    frozen = frozen_of(ours)
+    tangents = tuple(torch.randn_like(x) for x in inputs)
+    if not {"gradgrad", "jvp"} & set(example.lacks):
+        value, tangent = torch.func.jvp(frozen, inputs, tangents)
+        h = 1e-6
+        ahead = frozen(*(x + h * t for x, t in zip(inputs, tangents, strict=True)))
+        behind = frozen(*(x - h * t for x, t in zip(inputs, tangents, strict=True)))
+        torch.testing.assert_close(tangent, (ahead - behind) / (2 * h), rtol=1e-5, atol=1e-6)
+
+        def scalar(x):
+            return frozen(x, *inputs[1:]).square().sum()
+
+        small = inputs[0]
+        hessian = torch.func.hessian(scalar)(small)
+        want = torch.autograd.functional.hessian(scalar, small)
+        torch.testing.assert_close(hessian, want, rtol=1e-6, atol=1e-8)
+    if "vmap" not in example.lacks:
+        stacked = tuple(torch.stack([x, 2 * x]) for x in inputs)
+        together = torch.vmap(frozen)(*stacked)
+        apart = torch.stack([frozen(*(x[n] for x in stacked)) for n in range(2)])
+        torch.testing.assert_close(together, apart)
+        grads = torch.vmap(torch.func.grad(lambda *v: frozen(*v).square().sum()))(*stacked)
+        one = torch.func.grad(lambda *v: frozen(*v).square().sum())(*(x[1] for x in stacked))
+        torch.testing.assert_close(grads[1], one)
+
+
+def frozen_of(ours: Callable) -> Callable:
+    """Without what a call leaves behind: running statistics are copied for each call."""
+    if not isinstance(ours, nn.Module):
+        return ours
+    if not list(ours.buffers()) or not ours.training:
+        return lambda *values: ours(*values)
+
+    def function(*values):
+        quiet = copy.deepcopy(ours)
+        for module in quiet.modules():
+            if getattr(module, "track_running_stats", False):
+                module.track_running_stats = False
+                for name in ("running_mean", "running_var", "num_batches_tracked"):
+                    setattr(module, name, None)
+        return quiet(*values)
+
+    return function
+
+
+@held_layers
+def test_gradient_of_each_example(example, mode):
+    may_lack(example, "vmap")
+    ours, _, inputs = made(example, mode, dtype=DOUBLE)
+    if not parameters(ours) or any(
+        isinstance(m, T.batch_normalization._BatchNorm | nn.BatchNorm2d) for m in ours.modules()
+    ):
+        pytest.skip("no parameters, or examples that are not independent")
+
+    def loss(weights, x):
+        return torch.func.functional_call(ours, weights, (x[None],)).square().sum()
+
+    weights = dict(ours.named_parameters())
+    found = torch.vmap(torch.func.grad(loss), in_dims=(None, 0))(weights, inputs[0])
+    for n, x in enumerate(inputs[0]):
+        want = torch.autograd.grad(loss(weights, x), list(weights.values()))
+        close([found[name][n] for name in weights], list(want), 1e-8, 1e-8)
+
+
+@held
+def test_meta(example, mode):
+    ours, _, inputs = made(example, mode)
+    shape = copy.deepcopy(ours)(*inputs).shape
+    if isinstance(ours, nn.Module):
+        ours = ours.to("meta")
+    said = ours(*(x.to("meta") for x in inputs))
+    assert said.shape == shape
+    assert said.is_meta
+
+
+@held
+def test_layouts(example, mode):
+    """Non-contiguous, expanded, and channels last."""
+    ours, _, inputs = made(example, mode)
+    for change in (strided, channels_last):
+        close(results(copy.deepcopy(ours), tuple(map(change, inputs))), results(copy.deepcopy(ours), inputs))
+    wide = tuple(x[:1].expand(x.shape) for x in inputs)
+    torch.manual_seed(0)
+    said = copy.deepcopy(ours)(*wide)
+    torch.manual_seed(0)
+    close([said], [copy.deepcopy(ours)(*(x.clone() for x in wide))])
+
+
+def strided(x: Tensor) -> Tensor:
+    return torch.stack([x, x], -1)[..., 0]
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+@held
+def test_empty_batch(example, mode):
+    ours, twin, inputs = made(example, mode)
+    if twin is None:
+        pytest.skip("torch has none")
+    empty = (inputs[0][:0], *inputs[1:])
+    theirs = results(twin, empty)
+    said = results(ours, empty)
+    assert [None if t is None else t.shape for t in said] == [None if t is None else t.shape for t in theirs]
+
+
+@held
+def test_one_example_by_itself(example, mode):
+    may_lack(example, "unbatched")
+    ours, twin, inputs = made(example, mode)
+    if twin is None:
+        pytest.skip("torch has none")
+    one = (inputs[0][0], *inputs[1:])
+    try:
+        theirs = results(twin, one)
+    except (RuntimeError, ValueError, NotImplementedError):
+        pytest.skip("torch takes a batch only")
+    close(results(ours, one), theirs)
+
+
+@held
+def test_nan_comes_out_where_it_comes_out_of_torchs(example, mode):
+    may_lack(example, "nan")
+    ours, twin, inputs = made(example, mode)
+    x = inputs[0].clone()
+    x.view(-1)[x.numel() // 2] = torch.nan
+    torch.manual_seed(0)
+    said = ours(x, *inputs[1:])
+    assert said.isnan().any()
+    if twin is not None:
+        torch.manual_seed(0)
+        theirs = twin(x, *inputs[1:])
+        assert (said.isnan() >= theirs.isnan()).all()
+
+
+@held_layers
+def test_copies_pickles_and_states(example, mode):
+    ours, twin, inputs = made(example, mode)
+    for other in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
+        close(results(other, inputs), results(copy.deepcopy(ours), inputs))
+    fresh = example.ours().train(mode)
+    fresh.load_state_dict(ours.state_dict())
+    close(results(fresh, inputs), results(copy.deepcopy(ours), inputs))
+    if twin is not None:
+        assert list(ours.state_dict()) == list(twin.state_dict())
+        back = example.ours().train(mode)
+        back.load_state_dict(twin.state_dict())
+
+
+@held_layers
+def test_repr_and_attributes(example, mode):
+    ours, twin, _ = made(example, mode)
+    shown = repr(ours)
+    if isinstance(example.ours, partial):
+        bound = inspect.signature(example.ours.func).bind(*example.ours.args, **example.ours.keywords)
+        known = inspect.signature(example.ours.func).parameters
+        if not list(ours.children()):
+            for name, value in bound.arguments.items():
+                assert hasattr(ours, name), name
+                if value != known[name].default and not isinstance(value, bool):
+                    assert str(value) in shown or str((value, value)) in shown, (name, shown)
+    if twin is not None:
+        absent = [n for n in twin.__constants__ if n != "name" and not hasattr(ours, n)]
+        assert absent == [
+            n for n in absent if n in {"return_indices", "divisor_override", "recompute_scale_factor", "output_padding"}
+        ]
+
+
+@held_layers
+def test_device_and_dtype(example, mode):
+    ours, twin, _ = made(example, mode)
+    known = inspect.signature(example.ours.func).parameters if isinstance(example.ours, partial) else {}
+    if twin is None or "dtype" not in inspect.signature(example.twin.func).parameters:
+        pytest.skip("torch's has none")
+    assert {"device", "dtype"} <= set(known)
+    other = example.ours(dtype=DOUBLE, device="meta")
+    assert all(v.is_meta and (v.dtype == DOUBLE or not v.is_floating_point()) for v in other.state_dict().values())
+    if hasattr(twin, "reset_parameters"):
+        ours.reset_parameters()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+class TestArchitecture:
+    def make(self, name):
+        torch.manual_seed(0)
+        build, shape = ARCHITECTURES[name]
+        return build().eval(), torch.randn(shape)
+
+    def test_compiled(self, name):
+        model, x = self.make(name)
+        torch._dynamo.reset()
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+        close(results(compiled, (x,)), results(model, (x,)), 1e-3, 1e-4)
+
+    def test_autocast(self, name):
+        model, x = self.make(name)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            y = model(x)
+        assert y.dtype == torch.bfloat16
+        exact = model(x).detach()
+        torch.testing.assert_close(y.float(), exact, rtol=0.1, atol=0.1 * exact.abs().max().item())
+
+    def test_meta(self, name):
+        model, x = self.make(name)
+        assert model.to("meta")(x.to("meta")).shape == (len(x), model(x.to("meta")).shape[1])
+
+    def test_traced(self, name):
+        model, x = self.make(name)
+        traced = torch.fx.symbolic_trace(model)
+        torch.testing.assert_close(traced(x), model(x))
+
+    def test_other_channels(self, name):
+        """`in_channels=`, and a first layer that was put there by hand."""
+        build, shape = ARCHITECTURES[name]
+        model = build(in_channels=2).eval()
+        x = torch.randn(shape[0], 2, *shape[2:])
+        assert model(x).shape == (shape[0], model(x).shape[1])
+        with pytest.raises(ValueError, match="x must have shape"):
+            model(torch.randn(shape[0], 4, *shape[2:]))
+        first = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+        parent, _, leaf = first[0].rpartition(".")
+        other = copy.deepcopy(first[1])
+        new = type(other)(
+            4, other.out_channels, other.kernel_size, other.stride, other.padding, bias=other.bias is not None
+        )
+        setattr(model.get_submodule(parent), leaf, new)
+        assert model(torch.randn(shape[0], 4, *shape[2:])).shape == (
+            shape[0],
+            model(torch.randn(shape[0], 4, *shape[2:])).shape[1],
+        )
+
+    def test_new_head(self, name):
+        model, x = self.make(name)
+        convnets.replace_head(model, 7)
+        assert model(x).shape == (len(x), 7)
+
+    def test_state_dict(self, name):
+        model, x = self.make(name)
+        other = ARCHITECTURES[name][0]().eval()
+        other.load_state_dict(pickle.loads(pickle.dumps(model.state_dict())))
+        torch.testing.assert_close(other(x), model(x), rtol=0, atol=0)
