@@ -210,6 +210,41 @@ OTHERS = {
 }  # fmt: skip
 
 
+ESTIMATORS: dict[str, Callable] = {}
+
+OPTIMIZERS = {
+    "SGD": (partial(O.SGD, lr=0.1, weight_decay=0.1), partial(torch.optim.SGD, lr=0.1, weight_decay=0.1)),
+    "Momentum": (
+        partial(O.Momentum, lr=0.1, momentum=0.8, dampening=0.3),
+        partial(torch.optim.SGD, lr=0.1, momentum=0.8, dampening=0.3),
+    ),
+    "Nesterov": (
+        partial(O.Nesterov, lr=0.1, momentum=0.8),
+        partial(torch.optim.SGD, lr=0.1, momentum=0.8, nesterov=True),
+    ),
+    "Adagrad": (partial(O.Adagrad, lr=0.1, lr_decay=0.1), partial(torch.optim.Adagrad, lr=0.1, lr_decay=0.1)),
+    "RMSProp": (
+        partial(O.RMSProp, lr=0.1, momentum=0.5, centered=True),
+        partial(torch.optim.RMSprop, lr=0.1, momentum=0.5, centered=True),
+    ),
+    "Adam": (
+        partial(O.Adam, lr=0.1, weight_decay=0.1, amsgrad=True),
+        partial(torch.optim.Adam, lr=0.1, weight_decay=0.1, amsgrad=True),
+    ),
+    "AdamW": (partial(O.AdamW, lr=0.1, weight_decay=0.1), partial(torch.optim.AdamW, lr=0.1, weight_decay=0.1)),
+    "ProximalSGD": (partial(G.ProximalSGD, lr=0.1, l1=0.01), None),
+}
+SCHEDULES = {
+    "Schedule": partial(O.Schedule, warmup=3),
+    "StepDecay": partial(O.StepDecay, step_size=2, gamma=0.5, warmup=1),
+    "ExponentialDecay": partial(O.ExponentialDecay, gamma=0.5),
+    "InverseTimeDecay": partial(O.InverseTimeDecay, decay_rate=0.5),
+    "CosineDecay": partial(O.CosineDecay, T_max=6),
+    "HalveOnRise": O.HalveOnRise,
+    "MomentumSchedule": partial(O.MomentumSchedule, interval=1),
+}
+
+
 def public() -> dict[str, object]:
     found = {}
     for info in pkgutil.walk_packages(dlref.__path__, "dlref."):
@@ -234,6 +269,12 @@ def test_every_public_name_has_its_example():
     for name, value in PUBLIC.items():
         if inspect.isclass(value) and issubclass(value, nn.Module):
             missing += [name] * (name not in LAYERS and name not in ARCHITECTURES)
+        elif inspect.isclass(value) and issubclass(value, torch.optim.Optimizer):
+            missing += [name] * (name not in OPTIMIZERS and name != "Descent")
+        elif inspect.isclass(value) and issubclass(value, torch.optim.lr_scheduler.LRScheduler):
+            missing += [name] * (name not in SCHEDULES)
+        elif inspect.isclass(value) and hasattr(value, "fit") and hasattr(value, "predict"):
+            missing += [name] * (name not in ESTIMATORS)
         elif takes_tensors(value):
             missing += [name] * (name not in FUNCTIONS and name not in OTHERS)
     assert missing == []
@@ -634,3 +675,229 @@ class TestArchitecture:
         other = ARCHITECTURES[name][0]().eval()
         other.load_state_dict(pickle.loads(pickle.dumps(model.state_dict())))
         torch.testing.assert_close(other(x), model(x), rtol=0, atol=0)
+
+
+def weights(*shapes: tuple[int, ...]) -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes or ((3, 2), (4,), ())]
+
+
+def descend(optimizer: torch.optim.Optimizer, parameters: list, steps: int = 4, begin: int = 0) -> list[Tensor]:
+    """A few steps along gradients that every optimiser gets alike."""
+    for t in range(begin, begin + steps):
+        for n, theta in enumerate(parameters):
+            theta.grad = torch.randn(theta.shape, generator=torch.Generator().manual_seed(10 * t + n)) + theta.detach()
+        optimizer.step()
+    return [theta.detach().clone() for theta in parameters]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+class TestOptimizer:
+    def test_is_torchs_and_states_go_to_and_fro(self, name):
+        """After some steps either goes on from the other's state, pickled on the way."""
+        ours, twin = OPTIMIZERS[name]
+        if twin is None:
+            pytest.skip("torch has none")
+        want = descend(twin(given := weights()), given, 7)
+        for first, second in ((ours, twin), (twin, ours), (ours, ours)):
+            parameters = weights()
+            optimizer = first(parameters)
+            descend(optimizer, parameters, 4)
+            other = second(parameters)
+            other.load_state_dict(pickle.loads(pickle.dumps(optimizer.state_dict())))
+            close(descend(other, parameters, 3, 4), want)
+
+    def test_states_of_older_torch(self, name):
+        """Without the hyperparameters that came later, and with the steps as plain numbers."""
+        ours, _ = OPTIMIZERS[name]
+        parameters = weights()
+        optimizer = ours(parameters)
+        descend(optimizer, parameters)
+        state = copy.deepcopy(optimizer.state_dict())
+        for group in state["param_groups"]:
+            for late in ("maximize", "decoupled_weight_decay"):
+                group.pop(late, None)
+        for entry in state["state"].values():
+            if "step" in entry:
+                entry["step"] = int(entry["step"])
+        others = [nn.Parameter(p.detach().clone()) for p in parameters]
+        other = ours(others)
+        other.load_state_dict(state)
+        close(descend(other, others, 3, 4), descend(optimizer, parameters, 3, 4))
+
+    def test_refuses_the_state_of_another_and_keeps_its_own(self, name):
+        ours, _ = OPTIMIZERS[name]
+        for kind, (make, twin) in OPTIMIZERS.items():
+            alike = {"AdamW": {"Adam"}, "SGD": {"ProximalSGD"}, "Momentum": {"SGD", "ProximalSGD"}}.get(name, set())
+            if kind == name or kind in alike:
+                continue
+            for build in (make, twin) if twin else (make,):
+                foreign = build(theirs := weights())
+                descend(foreign, theirs)
+                own = ours(mine := weights())
+                descend(own, mine)
+                before = copy.deepcopy(own.state_dict())
+                with pytest.raises((ValueError, TypeError), match="must"):
+                    own.load_state_dict(foreign.state_dict())
+                torch.testing.assert_close(own.state_dict(), before)
+
+    def test_groups_copies_and_compiled_steps(self, name):
+        ours, _ = OPTIMIZERS[name]
+
+        def build(parameters):
+            optimizer = ours([{"params": parameters[:1]}, {"params": parameters[1:2], "lr": 0.02}])
+            optimizer.add_param_group({"params": parameters[2:], "weight_decay": 0.3})
+            return optimizer
+
+        optimizer = build(parameters := weights())
+        want = descend(optimizer, parameters)
+        compiled = build(others := weights())
+        torch._dynamo.reset()
+        compiled.step = torch.compile(compiled.step, backend="aot_eager")
+        close(descend(compiled, others), want)
+        again = copy.deepcopy(optimizer)
+        copies = [theta for group in again.param_groups for theta in group["params"]]
+        close(descend(again, copies, 2, 4), descend(optimizer, parameters, 2, 4))
+        assert "lr: 0.02" in repr(optimizer)
+
+    def test_frozen_parameters_and_named_ones(self, name):
+        ours, _ = OPTIMIZERS[name]
+        model = nn.Linear(3, 2)
+        model.bias.requires_grad_(False)
+        before = model.bias.detach().clone()
+        optimizer = ours(model.named_parameters())
+        model(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+        assert torch.equal(model.bias, before)
+        assert optimizer.step(lambda: torch.tensor(3.0)) == 3.0
+
+    def test_rate_as_a_tensor(self, name):
+        ours, _ = OPTIMIZERS[name]
+        want = descend(ours(given := weights()), given)
+        close(descend(ours(others := weights(), lr=torch.tensor(0.1)), others), want)
+
+    def test_nothing_moves_when_it_refuses(self, name):
+        ours, _ = OPTIMIZERS[name]
+        table = nn.Embedding(5, 2, sparse=True)
+        parameters = [*weights(), table.weight]
+        optimizer = ours(parameters)
+        before = [theta.detach().clone() for theta in parameters]
+        for theta in parameters[:-1]:
+            theta.grad = torch.ones_like(theta)
+        table(torch.tensor([1])).sum().backward()
+        with pytest.raises(TypeError, match="dense gradients"):
+            optimizer.step()
+        close([theta.detach() for theta in parameters], before, 0, 0)
+
+    def test_schedule_that_cycles_the_momentum(self, name):
+        """Either the rule uses what the schedule sets, or the schedule is refused; and the state resumes."""
+        ours, twin = OPTIMIZERS[name]
+        optimizer = ours(parameters := weights())
+        cycle = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.2, total_steps=9)
+        if not {"momentum", "betas"} & set(optimizer.defaults):
+            with pytest.raises(ValueError, match="must support momentum"):
+                cycle(optimizer)
+            cycle(optimizer, cycle_momentum=False)
+            return
+        if name == "RMSProp":
+            pytest.skip("torch's schedule takes its momentum for that of SGD, and so do both")
+        schedule = cycle(optimizer)
+        other = twin(others := weights())
+        theirs = cycle(other)
+        for t in range(4):
+            close(descend(optimizer, parameters, 1, t), descend(other, others, 1, t))
+            schedule.step()
+            theirs.step()
+        fresh = ours(parameters)
+        fresh.load_state_dict(optimizer.state_dict())
+        assert fresh.param_groups[0]["lr"] == other.param_groups[0]["lr"]
+
+
+LOSSES = (3.0, 2.0, 2.5, 2.4, 2.6, 2.5, 2.7)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+class TestSchedule:
+    def make(self, name, lr=0.5):
+        optimizer = torch.optim.SGD(weights(), lr=lr, momentum=0.9)
+        return optimizer, SCHEDULES[name](optimizer)
+
+    def run(self, name, optimizer, schedule, steps):
+        seen = []
+        for loss in steps:
+            seen += [float(group[key]) for group in optimizer.param_groups for key in ("lr", "momentum")]
+            descend(optimizer, optimizer.param_groups[0]["params"], 1)
+            schedule.step(*([loss] if name == "HalveOnRise" else []))
+        return seen
+
+    @pytest.mark.parametrize("order", ["optimizer", "schedule", "made late"])
+    def test_resumes_in_any_order(self, name, order):
+        optimizer, schedule = self.make(name)
+        self.run(name, optimizer, schedule, LOSSES[:3])
+        states = copy.deepcopy((optimizer.state_dict(), schedule.state_dict()))
+        want = self.run(name, optimizer, schedule, LOSSES[3:])
+        other = torch.optim.SGD(weights(), lr=0.1, momentum=0.5)
+        if order == "made late":
+            other.load_state_dict(states[0])
+        resumed = SCHEDULES[name](other)
+        if order == "optimizer":
+            other.load_state_dict(states[0])
+        resumed.load_state_dict(states[1])
+        if order == "schedule":
+            other.load_state_dict(states[0])
+        assert self.run(name, other, resumed, LOSSES[3:]) == pytest.approx(want)
+
+    def test_groups_added_later(self, name):
+        """Gradual unfreezing: a new group is scheduled too, from the rate that it comes with."""
+        optimizer, schedule = self.make(name)
+        self.run(name, optimizer, schedule, LOSSES[:2])
+        optimizer.add_param_group({"params": weights((2, 2)), "lr": 0.05})
+        seen = self.run(name, optimizer, schedule, LOSSES[2:])
+        if name not in ("HalveOnRise",):
+            # after its first step the new group's rate is a tenth of the old one's
+            assert seen[6::4] == pytest.approx([old / 10 for old in seen[4::4]])
+        again = pickle.loads(pickle.dumps(schedule.state_dict()))
+        schedule.load_state_dict(again)
+
+    def test_tensor_rates(self, name):
+        if name == "MomentumSchedule":
+            pytest.skip("leaves the rate alone")
+        optimizer, schedule = self.make(name)
+        want = self.run(name, optimizer, schedule, LOSSES)
+        other, theirs = self.make(name, torch.tensor(0.5))
+        assert self.run(name, other, theirs, LOSSES) == pytest.approx(want, rel=1e-5)
+
+    def test_refuses_another_state(self, name):
+        optimizer, schedule = self.make(name)
+        before = copy.deepcopy(schedule.state_dict())
+        with pytest.raises(ValueError, match="state_dict must"):
+            schedule.load_state_dict(torch.optim.lr_scheduler.ConstantLR(optimizer).state_dict())
+        assert schedule.state_dict() == before
+
+    def test_chained_with_torchs(self, name):
+        if name in ("HalveOnRise", "MomentumSchedule"):
+            pytest.skip("looks at losses, or at the momentum")
+        optimizer, schedule = self.make(name)
+        both = torch.optim.lr_scheduler.SequentialLR(
+            optimizer, [schedule, torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)], milestones=[3]
+        )
+        self.run(name, optimizer, both, LOSSES)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5)
+
+    def test_through_fit(self, name):
+        """Once an epoch; the one that wants the validation loss gets it."""
+        torch.manual_seed(0)
+        x = torch.randn(12, 2)
+        model = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        schedule = SCHEDULES[name](optimizer)
+        rates = []
+        history = train.fit(
+            model, F.mse_loss, (x, x[:, :1]), (x, x[:, :1]), optimizer=optimizer, epochs=4, batch_size=4,
+            scheduler=schedule, callbacks=[lambda state: rates.append(optimizer.param_groups[0]["lr"])],
+        )  # fmt: skip
+        by_hand, twin = self.make(name, 0.05)
+        for loss in history["valid_loss"]:
+            by_hand.step()
+            twin.step(*([loss] if name == "HalveOnRise" else []))
+        assert rates[-1] == by_hand.param_groups[0]["lr"]

@@ -165,13 +165,11 @@ class ProximalSGD(SGD):
         weight_decay: float = 0.0,
         maximize: bool = False,
     ) -> None:
-        like_torch = {"momentum": 0.0, "dampening": 0.0, "nesterov": False}
         defaults = {
             "lr": lr,
             "l1": l1,
             "weight_decay": weight_decay,
             "maximize": maximize,
-            **like_torch,
         }
         super(SGD, self).__init__(params, defaults)
 

@@ -57,6 +57,7 @@ class Adagrad(Descent):
         **Descent._intervals,
         **dict.fromkeys(("lr_decay", "initial_accumulator_value", "eps"), "[0, inf)"),
     }
+    _names: ClassVar[tuple[str, ...]] = ("step", "sum")
 
     def __init__(
         self,
@@ -91,12 +92,17 @@ class Adagrad(Descent):
             start = torch.full_like(theta, group["initial_accumulator_value"])
             self.state[theta] = {"step": torch.tensor(0.0), "sum": start}
 
+    def _memory(self, group: dict[str, Any]) -> list[str]:
+        del group
+        return list(self._names)
+
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
         state = self.state[theta]
         state["step"] += 1
-        lr = group["lr"] / (1 + (state["step"].item() - 1) * group["lr_decay"])
         scale = state["sum"].addcmul_(g, g).sqrt().add_(group["eps"])
-        theta.addcdiv_(g, scale, value=-lr)
+        if group["lr_decay"]:
+            scale.mul_(1 + (state["step"] - 1) * group["lr_decay"])
+        theta.addcdiv_(g, scale, value=-group["lr"])
         return scale
 
 
@@ -144,6 +150,17 @@ class RMSProp(Descent):
         "alpha": "[0, 1]",
         **dict.fromkeys(("eps", "momentum"), "[0, inf)"),
     }
+    _later: ClassVar[dict[str, Any]] = {
+        **Descent._later,
+        "momentum": 0.0,
+        "centered": False,
+    }
+    _names: ClassVar[tuple[str, ...]] = (
+        "step",
+        "square_avg",
+        "momentum_buffer",
+        "grad_avg",
+    )
 
     def __init__(
         self,
@@ -168,18 +185,13 @@ class RMSProp(Descent):
         }
         super().__init__(params, defaults)
 
+    def _memory(self, group: dict[str, Any]) -> list[str]:
+        names = ["step", "square_avg"]
+        names += ["momentum_buffer"] * (group["momentum"] > 0)
+        return names + ["grad_avg"] * group["centered"]
+
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
-        state, alpha = self.state[theta], group["alpha"]
-        if not state:
-            names = (
-                ["square_avg"]
-                + ["momentum_buffer"] * (group["momentum"] > 0)
-                + ["grad_avg"] * group["centered"]
-            )
-            state |= {
-                "step": torch.tensor(0.0),
-                **{name: torch.zeros_like(theta) for name in names},
-            }
+        state, alpha = self._begun(theta, group), group["alpha"]
         state["step"] += 1
         v = state["square_avg"].mul_(alpha).addcmul_(g, g, value=1 - alpha)
         if group["centered"]:
@@ -235,7 +247,18 @@ class Adam(Descent):
     """
 
     _intervals: ClassVar[dict[str, str]] = {**Descent._intervals, "eps": "[0, inf)"}
-    _decoupled = False
+    _later: ClassVar[dict[str, Any]] = {
+        **Descent._later,
+        "amsgrad": False,
+        "decoupled_weight_decay": False,
+    }
+    _kind: ClassVar[dict[str, bool]] = {"decoupled_weight_decay": False}
+    _names: ClassVar[tuple[str, ...]] = (
+        "step",
+        "exp_avg",
+        "exp_avg_sq",
+        "max_exp_avg_sq",
+    )
 
     def __init__(
         self,
@@ -255,13 +278,14 @@ class Adam(Descent):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
-            "decoupled_weight_decay": self._decoupled,
+            **self._kind,
         }
         super().__init__(params, defaults)
 
     def _check_group(self, group: dict[str, Any]) -> None:
         super()._check_group(group)
-        if not isinstance(betas := group["betas"], tuple | list) or len(betas) != 2:
+        betas = group.get("betas")
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise TypeError(
                 f"betas must be two numbers in [0, 1), got {_check.describe(betas)}"
             )
@@ -269,19 +293,16 @@ class Adam(Descent):
             _check.real(f"betas[{i}]", beta, "[0, 1)")
 
     def _decay(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
-        if not group["decoupled_weight_decay"]:
+        if not self._kind["decoupled_weight_decay"]:
             return super()._decay(theta, g, group)
         theta.mul_(1 - group["lr"] * group["weight_decay"])
         return g
 
+    def _memory(self, group: dict[str, Any]) -> list[str]:
+        return ["step", "exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]
+
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
-        state, (beta1, beta2) = self.state[theta], group["betas"]
-        if not state:
-            names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]
-            state |= {
-                "step": torch.tensor(0.0),
-                **{name: torch.zeros_like(theta) for name in names},
-            }
+        state, (beta1, beta2) = self._begun(theta, group), group["betas"]
         state["step"] += 1
         t = state["step"].item()
         m = state["exp_avg"].lerp_(g, 1 - beta1)
@@ -326,7 +347,13 @@ class AdamW(Adam):
         tensor([ 0.9500, -2.8500])
     """
 
-    _decoupled = True
+    _kind: ClassVar[dict[str, bool]] = {"decoupled_weight_decay": True}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a saved state; one of Adam goes on with the decay of this rule."""
+        for group in state["param_groups"]:
+            group |= self._kind
+        super().__setstate__(state)
 
     def __init__(
         self,

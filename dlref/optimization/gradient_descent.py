@@ -58,6 +58,10 @@ class Descent(Optimizer):
         "lr": "[0, inf)",
         "weight_decay": "[0, inf)",
     }
+    # what older states lack, and what makes the rule the one that it is
+    _later: ClassVar[dict[str, Any]] = {"maximize": False}
+    _kind: ClassVar[dict[str, bool]] = {}
+    _names: ClassVar[tuple[str, ...]] = ()  # of what it may keep of each parameter
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         super().__init__(params, defaults)
@@ -76,13 +80,73 @@ class Descent(Optimizer):
 
     def _check_group(self, group: dict[str, Any]) -> None:
         for name, interval in self._intervals.items():
-            _check.real(name, group[name], interval)
+            value = group[name]
+            if name == "lr" and isinstance(value, Tensor) and value.numel() == 1:
+                value = value.item()
+            _check.real(name, value, interval)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a saved state, if its hyperparameters are those of this rule."""
+        """Take a saved state, if it is one of this rule.
+
+        What a state of an older torch lacks is filled in.
+        """
         for group in state["param_groups"]:
+            for name, usual in self._later.items():
+                group.setdefault(name, usual)
+            for name in (*self._intervals, *self._kind):
+                if name not in group:
+                    raise ValueError(
+                        f"state_dict must hold {name} in each group, got one of "
+                        "another optimizer"
+                    )
+            for name, value in self._kind.items():
+                if group[name] != value:
+                    raise ValueError(
+                        f"state_dict must be of an optimizer with {name}={value}, got "
+                        f"{name}={group[name]}"
+                    )
             self._check_group(group)
+            for theta in group["params"]:
+                self._check_state(theta, state["state"].get(theta) or {}, group)
         super().__setstate__(state)
+
+    def _check_state(
+        self, theta: Tensor, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
+        if not state:
+            return
+        for name, value in state.items():
+            if name not in self._names and value is not None:
+                raise ValueError(
+                    f"state_dict must hold {', '.join(self._names) or 'nothing'} of "
+                    f"each parameter, got {name}"
+                )
+        for name in self._memory(group):
+            if name not in state:
+                raise ValueError(
+                    f"state_dict must hold {name} of each parameter, got "
+                    f"{', '.join(map(repr, state))}"
+                )
+            if name == "step":
+                state[name] = torch.as_tensor(state[name], dtype=torch.float32)
+            elif state[name].shape != theta.shape:
+                raise ValueError(
+                    f"state_dict must hold {name} of shape {tuple(theta.shape)}, got "
+                    f"{tuple(state[name].shape)}"
+                )
+
+    def _begun(self, theta: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        """What the rule keeps of a parameter; zeros at first."""
+        state = self.state[theta]
+        if not state:
+            names = [name for name in self._memory(group) if name != "step"]
+            state |= {name: torch.zeros_like(theta) for name in names}
+            state["step"] = torch.tensor(0.0)
+        return state
+
+    def _memory(self, group: dict[str, Any]) -> list[str]:  # noqa: ARG002  rules with a memory look
+        """Names of what the rule keeps of each parameter with these settings."""
+        return []
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  torch overloads it
@@ -94,22 +158,25 @@ class Descent(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        moving = [
+            (theta, theta.grad, _plain(group))
+            for group in self.param_groups
+            for theta in group["params"]
+            if theta.grad is not None
+        ]
+        for _, g, _ in moving:
+            if g.is_sparse:  # said before anything has moved
+                raise TypeError(
+                    f"params must have dense gradients, got a {g.layout} one"
+                )
         # a temporary lives until the next has been made, or the allocator returns it
         # and fetches it anew
         kept = None
-        for group in self.param_groups:
-            for theta in group["params"]:
-                if theta.grad is None:
-                    continue
-                if theta.grad.is_sparse:
-                    raise TypeError(
-                        f"params must have dense gradients, got a {theta.grad.layout} "
-                        "one"
-                    )
-                g = -theta.grad if group["maximize"] else theta.grad
-                if group["weight_decay"]:
-                    g = self._decay(theta, g, group)
-                kept = self._update(theta, g, group)
+        for theta, g, group in moving:
+            g = -g if group["maximize"] else g
+            if group["weight_decay"]:
+                g = self._decay(theta, g, group)
+            kept = self._update(theta, g, group)
         del kept
         return loss
 
@@ -118,6 +185,12 @@ class Descent(Optimizer):
 
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor | None:
         raise NotImplementedError
+
+
+def _plain(group: dict[str, Any]) -> dict[str, Any]:
+    """The group, with a number for a rate that is given as a tensor."""
+    lr = group["lr"]
+    return {**group, "lr": lr.item()} if isinstance(lr, Tensor) else group
 
 
 class SGD(Descent):
@@ -152,7 +225,13 @@ class SGD(Descent):
         0.5
     """
 
-    _intervals: ClassVar[dict[str, str]] = {**Descent._intervals, "momentum": "[0, 0]"}
+    # Of torch's rule of that name: in states that are exchanged, not in the groups,
+    # where schedules would find a momentum to change that this rule has not.
+    _like_torch: ClassVar[dict[str, Any]] = {
+        "momentum": 0.0,
+        "dampening": 0.0,
+        "nesterov": False,
+    }
 
     def __init__(
         self,
@@ -162,20 +241,23 @@ class SGD(Descent):
         weight_decay: float = 0.0,
         maximize: bool = False,
     ) -> None:
-        like_torch = {
-            "momentum": 0.0,
-            "dampening": 0.0,
-            "nesterov": False,
-        }  # so that states can be exchanged
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "weight_decay": weight_decay,
-                "maximize": maximize,
-                **like_torch,
-            },
-        )
+        defaults = {"lr": lr, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, with what ``torch.optim.SGD`` wants to find in one."""
+        packed = super().state_dict()
+        for group in packed["param_groups"]:
+            group |= self._like_torch
+        return packed
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a saved state, also one of ``torch.optim.SGD`` without momentum."""
+        for group in state["param_groups"]:
+            _check.real("momentum", group.get("momentum", 0.0), "[0, 0]")
+            for name in self._like_torch:
+                group.pop(name, None)
+        super().__setstate__(state)
 
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         theta.sub_(g, alpha=group["lr"])

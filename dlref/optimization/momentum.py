@@ -103,7 +103,9 @@ class Momentum(Descent):
         "momentum": "[0, 1)",
         "dampening": "[0, 1]",
     }
-    _nesterov = False
+    _later: ClassVar[dict[str, Any]] = {**Descent._later, "nesterov": False}
+    _kind: ClassVar[dict[str, bool]] = {"nesterov": False}
+    _names: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -120,7 +122,7 @@ class Momentum(Descent):
             "momentum": momentum,
             "dampening": dampening,
             "weight_decay": weight_decay,
-            "nesterov": self._nesterov,
+            **self._kind,
             "maximize": maximize,
         }
         super().__init__(params, defaults)
@@ -176,7 +178,7 @@ class Nesterov(Momentum):
         0.7
     """
 
-    _nesterov = True
+    _kind: ClassVar[dict[str, bool]] = {"nesterov": True}
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 import math
 from typing import Any, SupportsFloat
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -19,7 +20,37 @@ __all__ = [
 ]
 
 
-class Schedule(LRScheduler):
+class _Resumable(LRScheduler):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a saved state, whether the optimiser's was loaded before or not.
+
+        The rates of the optimiser are those of the state afterwards.
+        """
+        own, groups = self.state_dict(), self.optimizer.param_groups
+        if state_dict.keys() != own.keys():
+            raise ValueError(
+                f"state_dict must be of a {type(self).__name__}, which holds "
+                f"{', '.join(own)}, got {', '.join(map(str, state_dict))}"
+            )
+        if len(state_dict["_last_lr"]) != len(groups):
+            raise ValueError(
+                f"state_dict must have a rate for each of {len(groups)} groups, got "
+                f"{len(state_dict['_last_lr'])}"
+            )
+        super().load_state_dict(state_dict)
+        for group, first, now in zip(groups, self.base_lrs, self._last_lr, strict=True):
+            group["initial_lr"] = first
+            _set_rate(group, now)
+
+
+def _set_rate(group: dict[str, Any], lr: Any) -> None:
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(float(lr))
+    else:
+        group["lr"] = lr
+
+
+class Schedule(_Resumable):
     r"""A learning rate that is a function of time.
 
     By itself, constant after a linear warm-up.
@@ -63,6 +94,7 @@ class Schedule(LRScheduler):
     def get_lr(self) -> list[Any]:
         """Rates of all groups at the present step."""
         t = self.last_epoch
+        self.base_lrs = [_first_rate(group) for group in self.optimizer.param_groups]
         if t < self.warmup:
             return [(t + 1) / (self.warmup + 1) * lr for lr in self.base_lrs]
         return [self.rate(t - self.warmup, lr) for lr in self.base_lrs]
@@ -73,6 +105,15 @@ class Schedule(LRScheduler):
         The group begins with ``lr``.
         """
         return lr
+
+
+def _first_rate(group: dict[str, Any]) -> Any:
+    """What a group began with; for one that was added later, what it came with."""
+    return group.setdefault("initial_lr", _copy(group["lr"]))
+
+
+def _copy(lr: Any) -> Any:
+    return lr.clone() if isinstance(lr, Tensor) else lr
 
 
 class StepDecay(Schedule):
@@ -258,7 +299,7 @@ class CosineDecay(Schedule):
         return self.eta_min + (lr - self.eta_min) * share
 
 
-class HalveOnRise(LRScheduler):
+class HalveOnRise(_Resumable):
     """Halve the rate when the validation loss is higher than it was the last time.
 
     Args:
@@ -298,15 +339,19 @@ class HalveOnRise(LRScheduler):
         """
         rises = False
         if metrics is not None:
-            loss = _check.real("metrics", float(metrics), "[-inf, inf]")
-            rises, self.before = loss > self.before, loss
-        for group in self.optimizer.param_groups if rises else ():
-            group["lr"] = max(self.factor * group["lr"], min(self.min_lr, group["lr"]))
+            loss = float(metrics)
+            rises = not loss <= self.before  # one that is no number has risen
+            self.before = self.before if math.isnan(loss) else loss
+        groups = self.optimizer.param_groups
+        self.base_lrs = [_first_rate(group) for group in groups]
+        for group in groups if rises else ():
+            lr = float(group["lr"])
+            _set_rate(group, max(self.factor * lr, min(self.min_lr, lr)))
         self.last_epoch += 1
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+        self._last_lr = [_copy(group["lr"]) for group in groups]
 
 
-class MomentumSchedule(LRScheduler):
+class MomentumSchedule(_Resumable):
     r"""Momentum that rises in steps to a maximum; the learning rate is left alone.
 
     .. math:: \mu_t = \min\left(1 - \frac{1}{2\,(\lfloor t / s \rfloor + 1)},\
@@ -357,9 +402,15 @@ class MomentumSchedule(LRScheduler):
     def get_lr(self) -> list[Any]:
         """Set the momentum of all groups; the rates are what they were."""
         mu = min(1 - 0.5 / (self.last_epoch // self.interval + 1), self.max_momentum)
+        self.base_lrs = [_first_rate(group) for group in self.optimizer.param_groups]
         for group in self.optimizer.param_groups:
             if "betas" in group:
                 group["betas"] = (mu, *group["betas"][1:])
             else:
                 group["momentum"] = mu
-        return [group["lr"] for group in self.optimizer.param_groups]
+        return [_copy(group["lr"]) for group in self.optimizer.param_groups]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a saved state; the momentum of the optimiser is set as well."""
+        super().load_state_dict(state_dict)
+        self.get_lr()

@@ -216,7 +216,7 @@ def test_a_rule_without_update_says_so():
 def test_defaults_are_written_down():
     group = SGD([nn.Parameter(torch.ones(1))]).param_groups[0]
     assert {k: v for k, v in group.items() if k != "params"} == {
-        "lr": 1e-3, "weight_decay": 0.0, "maximize": False, "momentum": 0.0, "dampening": 0.0, "nesterov": False
+        "lr": 1e-3, "weight_decay": 0.0, "maximize": False
     }  # fmt: skip
 
 

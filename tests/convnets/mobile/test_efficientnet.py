@@ -112,7 +112,9 @@ def test_builders_make_and_describe_what_their_name_says(name):
     drop, last = model.classifier
     assert (drop.p, last.out_features) == (dropout, 1000)
     norm = model.features[-1][1]
-    assert (norm.eps, norm.momentum) == ((1e-3, 0.01) if name in ("b5", "b6", "b7", *EFFICIENTNETS_LITE) else (1e-5, 0.1))
+    assert (norm.eps, norm.momentum) == (
+        (1e-3, 0.01) if name in ("b5", "b6", "b7", *EFFICIENTNETS_LITE) else (1e-5, 0.1)
+    )
     blocks, others = ([m for m in net.modules() if isinstance(m, MBConv)] for net in (model, other))
     ends = 1 if name in EFFICIENTNETS_LITE else math.ceil(depth)  # the lite networks' ends are never deeper
     assert len(blocks) == 2 * ends + sum(math.ceil(n * depth) for n in (2, 2, 3, 3, 4))
