@@ -101,7 +101,7 @@ class Adagrad(Descent):
         state["step"] += 1
         scale = state["sum"].addcmul_(g, g).sqrt().add_(group["eps"])
         if group["lr_decay"]:
-            scale.mul_(1 + (state["step"] - 1) * group["lr_decay"])
+            scale.mul_(1 + (state["step"].double() - 1) * group["lr_decay"])
         theta.addcdiv_(g, scale, value=-group["lr"])
         return scale
 

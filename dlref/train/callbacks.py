@@ -47,7 +47,9 @@ class State:
 class Callback(Protocol):
     """Any function of the state, called after every epoch of training.
 
-    One with ``state_dict`` and ``load_state_dict`` is kept in checkpoints.
+    One with ``state_dict`` and ``load_state_dict`` is kept in checkpoints. A method
+    ``begin(state)`` is called before training, before a checkpoint is read, and
+    ``finish(state)`` when it has ended, however it did.
 
     Source:
         This book.
@@ -64,17 +66,20 @@ class Callback(Protocol):
 class EarlyStopping:
     """Stop when a column of the history no longer improves.
 
-    After ``patience`` epochs without improvement the best weights are restored.
+    However training ends, the best weights are restored then; the next training starts
+    afresh.
 
     Args:
         patience: epochs without improvement to wait for, at least 1.
         monitor: the column to watch.
         mode: ``"min"`` if small is good, ``"max"`` if large is.
-        restore: put the best weights back when training is stopped.
+        restore: put the best weights back when training has ended.
+        min_delta: by how much a value must be better to count as better, at least 0.
 
     Raises:
-        TypeError: if ``patience`` is not an integer.
-        ValueError: if ``patience`` is below 1, or ``mode`` is neither of the two.
+        TypeError: if ``patience`` is not an integer, or ``min_delta`` no number.
+        ValueError: if ``patience`` is below 1, ``mode`` neither of the two, or
+            ``min_delta`` negative.
         KeyError: in training, if the history has no column ``monitor``.
 
     Source:
@@ -93,12 +98,20 @@ class EarlyStopping:
         monitor: str = "valid_loss",
         mode: str = "min",
         restore: bool = True,
+        min_delta: float = 0.0,
     ) -> None:
         self.patience = _check.integer("patience", patience, 1)
         self.sign = {"min": 1, "max": -1}[_check.one_of("mode", mode, ("min", "max"))]
         self.monitor, self.restore = monitor, restore
+        self.min_delta = _check.real("min_delta", min_delta, "[0, inf)")
         self.best, self.best_epoch = self.sign * math.inf, 0
         self.weights: dict[str, Any] = {}
+
+    def begin(self, state: State) -> None:
+        """Forget an earlier training."""
+        del state
+        self.best, self.best_epoch = self.sign * math.inf, 0
+        self.weights = {}
 
     def __call__(self, state: State) -> None:
         """Compare this epoch with the best so far."""
@@ -108,13 +121,16 @@ class EarlyStopping:
                 f"{sorted(state.history)}"
             )
         value = state.history[self.monitor][-1]
-        if self.sign * value < self.sign * self.best:
+        if self.sign * value < self.sign * self.best - self.min_delta:
             self.best, self.best_epoch = value, state.epoch
             self.weights = copy.deepcopy(state.model.state_dict())
         elif state.epoch - self.best_epoch >= self.patience:
             state.stop = True
-            if self.restore and self.weights:
-                state.model.load_state_dict(self.weights)
+
+    def finish(self, state: State) -> None:
+        """Put the best weights back."""
+        if self.restore and self.weights:
+            state.model.load_state_dict(self.weights)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -154,6 +170,11 @@ class Snapshots:
     def __init__(self, epochs: Sequence[int]) -> None:
         self.epochs = [_check.integer("epochs", e, 1) for e in epochs]
         self.weights: dict[int, dict[str, Any]] = {}
+
+    def begin(self, state: State) -> None:
+        """Forget an earlier training."""
+        del state
+        self.weights = {}
 
     def __call__(self, state: State) -> None:
         """Copy the weights if this epoch was asked for."""

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader
 
 from dlref import _check
 from dlref.device import device as default_device
-from dlref.train.processes import Data, Mean, batches_of, join
+from dlref.train.batches import Data, length, outputs, size_of, weight_of
+from dlref.train.processes import Mean, batches_of, join
 
 __all__ = ["Noted", "accuracy", "error_rate", "evaluate", "evaluating", "predict"]
 
@@ -20,9 +21,11 @@ Loss = Callable[[Any, Any], Tensor]
 def accuracy(output: Tensor, target: Tensor) -> Tensor:
     """Share of examples whose largest output is the target class.
 
+    One score an example, (B, 1) or (B), stands for two classes: above zero it says 1.
+
     Args:
         output: (B, classes, ...) scores.
-        target: (B, ...) class indices.
+        target: (B, ...) class indices; for one score, of the output's shape as well.
 
     Raises:
         ValueError: if the shapes do not belong together.
@@ -34,7 +37,10 @@ def accuracy(output: Tensor, target: Tensor) -> Tensor:
         >>> accuracy(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
         tensor(0.5000)
     """
-    predicted = output.argmax(1)
+    one = output.ndim == 1 or output.shape[1] == 1
+    predicted = (output > 0).long() if one else output.argmax(1)
+    if one and output.ndim > 1 and target.ndim < output.ndim:
+        predicted = predicted.squeeze(1)
     if predicted.shape != target.shape:
         raise ValueError(
             f"target must have shape {tuple(predicted.shape)}, got "
@@ -119,12 +125,12 @@ def evaluate(
     Args:
         model: left in the mode it was in.
         loss, metrics, device: as in :func:`fit`.
-        data: ``(inputs, targets)`` or a Dataset.
-        batch_size: examples at a time.
+        data: ``(inputs, targets)``, a Dataset or a DataLoader, see :func:`fit`.
+        batch_size: examples at a time; a DataLoader has its own.
 
     Raises:
-        TypeError, ValueError: if an argument is of the wrong kind, or the data empty or
-            of unequal lengths.
+        TypeError, ValueError: if an argument is of the wrong kind, the data empty or
+            of unequal lengths, or a metric is called "loss".
 
     Source:
         This book.
@@ -141,18 +147,31 @@ def evaluate(
     """
     size = length("data", data)
     batch_size = _check.integer("batch_size", batch_size, 1)
+    check_metrics(metrics)
     _, _, device = join(device)
-    functions = {"loss": loss, **(metrics or {})}
-    means = {name: Mean(device) for name in functions}
     model.to(device)
+    weigh = weight_of(loss.loss if isinstance(loss, Noted) else loss, data)
+    loader = isinstance(data, DataLoader)
+    batches = torch.arange(size).split(1 if loader else batch_size)
+    loss_mean = Mean(device)
+    means = {name: Mean(device) for name in metrics or {}}
     with evaluating(model):
-        for share, inputs, targets in batches_of(
-            data, torch.arange(size).split(batch_size), device
-        ):
-            output = model(inputs)
-            for name, function in functions.items():
-                means[name].add(function(output, targets), share.count)
-    return {name: mean.over_processes() for name, mean in means.items()}
+        for share, inputs, targets in batches_of(data, batches, device, weigh=weigh):
+            output = outputs(model, inputs)
+            loss_mean.add(loss(output, targets), share.count)
+            for name, mean in means.items():
+                mean.add(
+                    (metrics or {})[name](output, targets), float(size_of(targets))
+                )
+    return {"loss": loss_mean.over_processes()} | {
+        name: mean.over_processes() for name, mean in means.items()
+    }
+
+
+def check_metrics(metrics: Mapping[str, Loss] | None) -> None:
+    """No metric may take the place of the loss."""
+    if metrics and "loss" in metrics:
+        raise ValueError("metrics must not be called 'loss', which is the loss's name")
 
 
 def predict(
@@ -223,32 +242,3 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def length(name: str, data: Data) -> int:
-    """How many examples there are, or an error that names the argument."""
-    if isinstance(data, tuple):
-        if len(data) != 2 or not all(
-            isinstance(part, Tensor) and part.ndim for part in data
-        ):
-            got = ", ".join(map(_check.describe, data))
-            raise TypeError(
-                f"{name} must be a pair of tensors (inputs, targets) or a Dataset, got "
-                f"({got})"
-            )
-        if len(data[0]) != len(data[1]):
-            raise ValueError(
-                f"{name} must hold as many inputs as targets, got {len(data[0])} and "
-                f"{len(data[1])}"
-            )
-        size = len(data[0])
-    elif isinstance(data, Dataset) and hasattr(data, "__len__"):
-        size = len(data)  # type: ignore[arg-type]
-    else:
-        raise TypeError(
-            f"{name} must be a pair of tensors (inputs, targets) or a Dataset, got "
-            f"{_check.describe(data)}"
-        )
-    if size == 0:
-        raise ValueError(f"{name} must not be empty")
-    return size

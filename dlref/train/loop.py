@@ -5,22 +5,28 @@ of every batch, and the gradients and losses are those of one process (layers th
 the examples of a batch, as batch norm does, aside).
 """
 
-from collections.abc import Mapping, Sequence
+import inspect
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dlref import _check
+from dlref.train.batches import Data, each, length, outputs, weight_of
 from dlref.train.callbacks import Callback, History, State
 from dlref.train.checkpoint import resume, save
-from dlref.train.evaluation import Loss, evaluate, length
-from dlref.train.processes import Data, Mean, batches_of, join
+from dlref.train.evaluation import Loss, Noted, check_metrics, evaluate
+from dlref.train.processes import Mean, Share, batches_of, join
+from dlref.training.vanishing_gradients import clip_grad_norm_, clip_grad_value_
 
 __all__ = ["fit"]
 
@@ -35,8 +41,12 @@ def fit(
     epochs: int | None = None,
     steps: int | None = None,
     batch_size: int = 32,
+    drop_last: bool = False,
     metrics: Mapping[str, Loss] | None = None,
     scheduler: LRScheduler | None = None,
+    interval: str = "epoch",
+    max_norm: float | None = None,
+    clip_value: float | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: str | Path | None = None,
     seed: int = 0,
@@ -49,24 +59,39 @@ def fit(
     than two seconds.
 
     Args:
-        model: its output for a batch of inputs is what ``loss`` takes.
-        loss: mean over the batch, from (output, target).
-        train: ``(inputs, targets)`` tensors of one length, or a map-style Dataset of
-            such pairs.
+        model: its output for a batch of inputs is what ``loss`` takes. Layers that were
+            put in evaluation mode, in a model that is in training mode, stay so.
+        loss: mean over the batch, from (output, target). For a cross-entropy of torch
+            with class weights or ignored targets, means over several batches weigh each
+            by what its own mean was divided by; for other losses, by its examples.
+        train: ``(inputs, targets)`` tensors of one length, a map-style Dataset of such
+            pairs, or a DataLoader. Of a longer tuple the last are the targets and the
+            others arguments of the model; of a dictionary, the targets are ``labels``
+            (or ``label``, ``targets``, ``target``, ``y``) and the others arguments by
+            name.
         valid: the same, evaluated after each epoch; adds ``valid_`` columns to the
             history.
-        optimizer: made from the model's parameters.
+        optimizer: made from the model's parameters; also one that wants a function to
+            call, such as LBFGS.
         epochs: how often to go through ``train``; with a checkpoint, the number in all.
         steps: instead of epochs, how many batches to train on in all; the last epoch
             ends where they do, and counts as one.
         batch_size: examples a step, over all processes together; the last batch of an
-            epoch may be smaller.
+            epoch may be smaller. A DataLoader has its own.
+        drop_last: leave that smaller batch out.
         metrics: name to function of (output, target), mean over the batch; evaluated on
             ``valid``.
-        scheduler: stepped once an epoch.
+        scheduler: of the optimizer's rates; one whose ``step`` takes ``metrics``, such
+            as ReduceLROnPlateau, is given the loss on ``valid``.
+        interval: when the scheduler steps: after each ``"epoch"`` or each ``"step"``.
+        max_norm: length to which the gradient of all parameters together is shortened
+            before each step; by default it is left as it is.
+        clip_value: size to which each component of the gradients is cut.
         callbacks: called after each epoch with the :class:`State`.
         checkpoint: file to write after each epoch; if it is there already, training
-            goes on from it, to the same numbers as without the interruption.
+            goes on from it, to the same numbers as without the interruption. One of
+            another model, optimizer, scheduler or callback is refused, and nothing
+            changed.
         seed: fixes the order of the examples, epoch by epoch.
         device: where to train; by default :func:`dlref.device.device`, under torchrun
             the process's own GPU.
@@ -80,8 +105,11 @@ def fit(
     Raises:
         TypeError: if an argument is of the wrong kind.
         ValueError: if the data is empty or of unequal lengths, a number is out of
-            range, or the checkpoint is broken or of another model.
+            range, a scheduler has no loss to look at, or the checkpoint is broken or of
+            another run.
         FloatingPointError: if the loss is no longer finite; it names epoch and batch.
+            On the CPU the step is then not taken; on other devices, which would have to
+            be waited for at every step, it is said within a hundred steps.
 
     Source:
         Robbins & Monro (1951) for the algorithm; Li et al. (2020), arXiv:2006.15704,
@@ -104,42 +132,97 @@ def fit(
     batch_size = _check.integer("batch_size", batch_size, 1)
     seed = _check.integer("seed", seed, 0)
     num_workers = _check.integer("num_workers", num_workers, 0)
-    an_epoch = -(-size // batch_size)
+    check_metrics(metrics)
+    wants_loss = _check_schedule(scheduler, interval, valid)
+    an_epoch = _batches_in(train, size, batch_size, drop_last)
     total = steps_of(epochs, steps, an_epoch)
     rank, world, device = join(device)
     model.to(device)
     state = State(0, model, optimizer)
     path = None if checkpoint is None else Path(checkpoint)
+    _tell(callbacks, "begin", state)
     if path is not None and path.exists():
         resume(path, state, scheduler, callbacks, device)
     network = DistributedDataParallel(model) if world > 1 else model
+    every_step = scheduler if interval == "step" else None
+    weigh = weight_of(loss.loss if isinstance(loss, Noted) else loss, train)
+    step = _Step(network, loss, optimizer, every_step, max_norm, clip_value)
+    still = [m for m in model.modules() if not m.training] if model.training else []
 
     hidden = None if rank == 0 else True
     bar = tqdm(total=total, unit="batch", disable=hidden, delay=2)
     bar.update(min(state.epoch * an_epoch, total))
     examples = {"metrics": metrics, "batch_size": batch_size, "device": device}
     with bar:
-        while state.epoch * an_epoch < total and not state.stop:
-            generator = torch.Generator().manual_seed(seed + state.epoch)
-            batches = torch.randperm(size, generator=generator).split(batch_size)
-            batches = batches[: total - state.epoch * an_epoch]
-            mean = _train_epoch(
-                network, loss, train, batches, state, device, num_workers, bar
-            )
-            state.epoch += 1
-            row = {"loss": mean}
-            if valid is not None:
-                found = evaluate(model, loss, valid, **examples)
-                row |= {f"valid_{name}": value for name, value in found.items()}
-            for name, value in row.items():
-                state.history.setdefault(name, []).append(value)
-            if scheduler is not None:
-                scheduler.step()
-            for callback in callbacks:
-                callback(state)
-            if path is not None and rank == 0:
-                save(path, state, scheduler, callbacks)
+        try:
+            while state.epoch * an_epoch < total and not state.stop:
+                generator = torch.Generator().manual_seed(seed + state.epoch)
+                order = torch.randperm(size, generator=generator)
+                batches = order.split(
+                    1 if isinstance(train, DataLoader) else batch_size
+                )
+                batches = batches[: min(an_epoch, total - state.epoch * an_epoch)]
+                network.train()
+                for module in still:
+                    module.training = False
+                shares = batches_of(
+                    train, batches, device, num_workers, generator, weigh
+                )
+                mean = _train_epoch(step, shares, state, device, bar)
+                state.epoch += 1
+                row = {"loss": mean}
+                if valid is not None:
+                    found = evaluate(model, loss, valid, **examples)
+                    row |= {f"valid_{name}": value for name, value in found.items()}
+                for name, value in row.items():
+                    state.history.setdefault(name, []).append(value)
+                if scheduler is not None and interval == "epoch":
+                    scheduler.step(*([row["valid_loss"]] if wants_loss else []))
+                for callback in callbacks:
+                    callback(state)
+                if path is not None:
+                    save(path, state, scheduler, callbacks)
+        finally:
+            _tell(callbacks, "finish", state)
     return state.history
+
+
+def _batches_in(data: Data, size: int, batch_size: int, drop_last: bool) -> int:
+    """How many batches an epoch has."""
+    if isinstance(data, DataLoader):
+        return size
+    if drop_last and size < batch_size:
+        raise ValueError(
+            f"batch_size must be at most the {size} examples of train where the last "
+            f"batch is dropped, got {batch_size}"
+        )
+    return size // batch_size if drop_last else -(-size // batch_size)
+
+
+def _check_schedule(
+    scheduler: LRScheduler | None, interval: str, valid: Data | None
+) -> bool:
+    """Whether the scheduler is to be told the loss on the validation data."""
+    _check.one_of("interval", interval, ("epoch", "step"))
+    if scheduler is None:
+        return False
+    if not isinstance(scheduler, LRScheduler):
+        raise TypeError(
+            "scheduler must be a torch.optim.lr_scheduler.LRScheduler, got "
+            f"{_check.describe(scheduler)}"
+        )
+    wants_loss = "metrics" in inspect.signature(scheduler.step).parameters
+    if wants_loss and (valid is None or interval == "step"):
+        raise ValueError(
+            f"scheduler {type(scheduler).__name__} needs valid, whose loss it looks at "
+            "after each epoch"
+        )
+    return wants_loss
+
+
+def _tell(callbacks: Sequence[Callback], moment: str, state: State) -> None:
+    for callback in callbacks:
+        getattr(callback, moment, lambda _: None)(state)
 
 
 def steps_of(epochs: int | None, steps: int | None, an_epoch: int) -> int:
@@ -153,37 +236,105 @@ def steps_of(epochs: int | None, steps: int | None, an_epoch: int) -> int:
     return _check.integer("epochs", epochs, 1) * an_epoch
 
 
+class _Step:
+    """One step of training: outputs, loss, gradients, clipping, optimizer, schedule."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        optimizer: Optimizer,
+        scheduler: LRScheduler | None,
+        max_norm: float | None,
+        clip_value: float | None,
+    ) -> None:
+        self.network, self.loss, self.optimizer = network, loss, optimizer
+        self.scheduler = scheduler
+        self.max_norm = (
+            None if max_norm is None else _check.real("max_norm", max_norm, "[0, inf)")
+        )
+        self.clip_value = (
+            None
+            if clip_value is None
+            else _check.real("clip_value", clip_value, "[0, inf)")
+        )
+        closure = inspect.signature(optimizer.step).parameters.get("closure")
+        self.asks = closure is not None and closure.default is inspect.Parameter.empty
+
+    def __call__(self, share: Share, inputs: Any, targets: Any) -> Tensor:
+        """Take the step; the loss before it."""
+
+        def gradients() -> Tensor:
+            self.optimizer.zero_grad()
+            output = outputs(self.network, inputs)
+            value = self.loss(output, targets) if share.count else _nothing(output)
+            if value.device.type == "cpu" and not math.isfinite(value.item()):
+                raise FloatingPointError(value.item())
+            # DistributedDataParallel averages over processes; this weight makes that
+            # the mean over the whole batch
+            (value if share.weight == 1 else value * share.weight).backward()
+            self._clip()
+            return value
+
+        if self.asks:
+            value = self.optimizer.step(gradients)  # type: ignore[arg-type]
+        else:
+            value = gradients()
+            self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        return value.detach()  # type: ignore[union-attr]
+
+    def _clip(self) -> None:
+        if self.max_norm is not None:
+            clip_grad_norm_(self.network.parameters(), self.max_norm)
+        if self.clip_value is not None:
+            clip_grad_value_(self.network.parameters(), self.clip_value)
+
+
+def _nothing(output: Any) -> Tensor:
+    """Zero, with a graph: a process without examples stays in step with the others."""
+    parts: list[Tensor] = []
+    each(lambda tensor: parts.append(tensor.sum() * 0), output)
+    return torch.stack(parts).sum()
+
+
 def _train_epoch(
-    network: nn.Module,
-    loss: Loss,
-    data: Data,
-    batches: Sequence[Tensor],
+    step: _Step,
+    shares: Iterator[tuple[Share, Any, Any]],
     state: State,
     device: torch.device,
-    num_workers: int,
     bar: tqdm,
 ) -> float:
-    network.train()
-    mean = Mean(device)
-    for number, (share, inputs, targets) in enumerate(
-        batches_of(data, batches, device, num_workers), 1
-    ):
-        state.optimizer.zero_grad()
-        value = loss(network(inputs), targets)
-        if not torch.isfinite(value):
-            raise FloatingPointError(
-                f"loss is {value.item()} at epoch {state.epoch + 1}, batch {number}"
-            )
-        # DistributedDataParallel averages over processes; this weight makes that the
-        # mean over the whole batch
-        (value * share.weight).backward()
-        state.optimizer.step()
-        mean.add(value.detach(), share.count)
+    mean, shown, number = Mean(device), 0.0, 0
+    for number, (share, inputs, targets) in enumerate(shares, 1):
+        if share.void:
+            continue  # all targets are ignored: there is no mean
+        try:
+            value = step(share, inputs, targets)
+        except FloatingPointError as error:
+            _not_finite(error.args[0], state, number)
+        mean.add(value, share.count)
+        if number % 100 == 0:
+            _look(mean, state, device)
         bar.update()
-        bar.set_postfix(
-            loss=f"{value.item():.4f}", refresh=False
-        ) if not bar.disable else None
+        if not bar.disable and time.monotonic() - shown > 0.2:
+            shown = time.monotonic()  # seldom: reading the loss makes a GPU wait
+            bar.set_postfix(loss=f"{value.item():.4f}", refresh=False)
+    _look(mean, state, device)
     return mean.over_processes()
+
+
+def _look(mean: Mean, state: State, device: torch.device) -> None:
+    found = None if device.type == "cpu" else mean.first_not_finite()
+    if found is not None:
+        _not_finite(found[1], state, found[0])
+
+
+def _not_finite(value: float, state: State, number: int) -> NoReturn:
+    raise FloatingPointError(
+        f"loss is {value} at epoch {state.epoch + 1}, batch {number}"
+    ) from None
 
 
 def _check_fit(model: Any, loss: Any, optimizer: Any, callbacks: Any) -> None:

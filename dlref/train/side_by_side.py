@@ -15,8 +15,9 @@ from torch.optim import Optimizer
 from dlref import _check
 from dlref.device import device as default_device
 from dlref.device import seed as set_seed
+from dlref.train.batches import length
 from dlref.train.callbacks import History
-from dlref.train.evaluation import Loss, evaluate, length
+from dlref.train.evaluation import Loss, evaluate
 from dlref.train.loop import fit, steps_of
 from dlref.train.repeat import seeds_of
 

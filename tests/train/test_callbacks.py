@@ -37,6 +37,8 @@ def feed(callback, values, model=None, column="valid_loss"):
         callback(state)
         if state.stop:
             break
+    if hasattr(callback, "finish"):
+        callback.finish(state)
     return state
 
 

@@ -1,10 +1,12 @@
 """Mirrors dlref/train/checkpoint.py."""
 
+import copy
 import re
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dlref.optimization import StepDecay
 from dlref.train import EarlyStopping, Snapshots, State, fit
 from dlref.train import checkpoint as checkpoints
 from tests.train.runs import X, Y, network, sgd, trained, weights
@@ -101,13 +104,77 @@ def test_checkpoint_of_something_else_is_refused(tmp_path):
         trained(network(), checkpoint=path)
     path.unlink()
     trained(network(), epochs=1, checkpoint=path)
-    with pytest.raises(ValueError, match=r"is of another model or other callbacks; name another file or remove it$"):
-        trained(nn.Linear(4, 2), checkpoint=path)
-    with pytest.raises(ValueError, match=r"is of another model or other callbacks"):
-        trained(network(), checkpoint=path, callbacks=[Snapshots([1])])
     wide = nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Dropout(), nn.Linear(9, 2))
-    with pytest.raises(ValueError, match=r"is of another model or optimizer: "):
-        trained(wide, checkpoint=path)
+    adam, half, two = network(), network(), network()
+    groups = [{"params": [p]} for p in two.parameters()]
+    for model, settings, trouble in (
+        (nn.Linear(4, 2), {}, "of model and checkpoint only one has 0.bias"),
+        (wide, {}, r"0.weight has shape \(8, 4\) there and \(9, 4\) in the model"),
+        (network(), {"callbacks": [Snapshots([1])]}, r"its callbacks is \[\], not \[.*Snapshots'\]"),
+        (adam, {"optimizer": torch.optim.Adam(adam.parameters())}, "its optimizer is torch.optim.sgd.SGD, not .*Adam"),
+        (half, {"optimizer": sgd(half[0])}, r"its optimizer has groups of \[4\] parameters, not \[2\]"),
+        (
+            two,
+            {"optimizer": torch.optim.SGD(groups)},
+            r"its optimizer has groups of \[4\] parameters, not \[1, 1, 1, 1\]",
+        ),
+    ):
+        settings = {"optimizer": sgd(model), **settings}
+        before = copy.deepcopy((weights(model), settings["optimizer"].state_dict(), torch.get_rng_state()))
+        with pytest.raises(ValueError, match=rf"is of another run: {trouble}; name another file or remove it$"):
+            trained(model, checkpoint=path, **settings)
+        after = (weights(model), settings["optimizer"].state_dict(), torch.get_rng_state())
+        torch.testing.assert_close(after, before, rtol=0, atol=0, msg="nothing was changed")
+
+
+def test_another_schedule_is_refused(tmp_path):
+    def schedule(kind, model):
+        optimizer = sgd(model)
+        return {"optimizer": optimizer, "scheduler": kind(optimizer)}
+
+    step = partial(torch.optim.lr_scheduler.StepLR, step_size=1)
+    trained(model := network(), epochs=1, checkpoint=tmp_path / "run.pt", **schedule(step, model))
+    with pytest.raises(ValueError, match=r"its scheduler is torch.optim.lr_scheduler.StepLR, not .*StepDecay; name"):
+        trained(model := network(), checkpoint=tmp_path / "run.pt", **schedule(partial(StepDecay, step_size=1), model))
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_names_of_wrapped_models_are_read(tmp_path, wrapped):
+    """Written by a model of several processes or a compiled one, read by the plain one; and the other way round."""
+
+    class Wrapper(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = nn.Module()
+            self.module._orig_mod = module
+
+        def forward(self, x):
+            return self.module._orig_mod(x)
+
+    path, first, second = tmp_path / "run.pt", network(), network()
+    pair = [Wrapper(first), second] if wrapped else [first, Wrapper(second)]
+    trained(pair[0], epochs=2, checkpoint=path)
+    trained(pair[1], epochs=2, checkpoint=path)
+    torch.testing.assert_close(weights(second), weights(first), rtol=0, atol=0)
+
+
+def test_every_process_has_its_own_random_state(tmp_path, monkeypatch):
+    path, model = tmp_path / "run.pt", network()
+    state = State(1, model, sgd(model))
+    torch.manual_seed(1)
+    first = checkpoints._random_state()
+    torch.manual_seed(2)
+    monkeypatch.setattr(checkpoints, "of_all", lambda own: [first, own])
+    checkpoints.save(path, state, None, [])
+    for rank, seed in ((0, 1), (1, 2), (2, 1)):
+        monkeypatch.setattr(checkpoints, "rank_and_world", lambda rank=rank: (rank, 3))
+        checkpoints.resume(path, state, None, [], torch.device("cpu"))
+        drawn = torch.rand(3)
+        torch.manual_seed(seed)
+        assert torch.equal(drawn, torch.rand(3))
+    before = path.read_bytes()
+    checkpoints.save(path, state, None, [])
+    assert path.read_bytes() == before, "only the first process writes"
 
 
 def test_a_checkpoint_holds_the_generators_of_all_gpus(tmp_path, monkeypatch):

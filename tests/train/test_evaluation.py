@@ -98,7 +98,7 @@ def test_bad_input_of_evaluate_and_predict_names_the_offender():
 def test_evaluate_and_predict_go_to_the_device_too(monkeypatch):
     joined, spread = [], []
 
-    def batches_of(data, batches, device):
+    def batches_of(data, batches, device, weigh):
         spread.append(device)
         return processes.batches_of(data, batches, device)
 
@@ -142,11 +142,10 @@ def test_length_of_data_and_what_is_no_data():
     assert evaluation.length("data", (x, x)) == 3
     assert evaluation.length("data", (x[:1], x[:1])) == 1
     assert evaluation.length("data", Ten()) == 10
-    pair = "data must be a pair of tensors (inputs, targets) or a Dataset, got "
+    pair = "data must be a tuple of tensors (inputs, targets), a Dataset or a DataLoader, got "
     tensor = "torch.float32 tensor of shape (3, 2)"
     for data, error, message in [
         ((x,), TypeError, pair + f"({tensor})"),
-        ((x, x, x), TypeError, pair + f"({tensor}, {tensor}, {tensor})"),
         ((x, 3), TypeError, pair + f"({tensor}, 3 (int))"),
         ((x, torch.tensor(1.0)), TypeError, pair),
         ([x, x], TypeError, pair + "["),

@@ -66,7 +66,7 @@ def test_history_of_validation_and_metrics(close):
     assert [len(column) for column in history.values()] == [4, 4, 4]
     with torch.no_grad():
         close(history["valid_loss"][-1], F.cross_entropy(model(X[:30]), Y[:30]).item(), rtol=1e-6)
-        close(history["valid_accuracy"][-1], (model(X[:30]).argmax(1) == Y[:30]).double().mean().item())
+        close(history["valid_accuracy"][-1], (model(X[:30]).argmax(1) == Y[:30]).double().mean().item(), rtol=1e-7)
 
 
 def test_trains_in_training_mode_and_evaluates_in_evaluation_mode():
@@ -161,23 +161,32 @@ def test_bar_shows_loss_and_rate_on_a_terminal(monkeypatch):
     bar.fp.close()
 
 
+MUST = "train must be a tuple of tensors (inputs, targets), a Dataset or a DataLoader"
 REFUSED = {
     "model": ({"model": 3}, TypeError, "model must be a torch.nn.modules.module.Module, got 3 (int)"),
     "loss": ({"loss": 0.5}, TypeError, "loss must be callable, got 0.5 (float)"),
     "optimizer": ({"optimizer": "adam"}, TypeError, "optimizer must be a torch.optim.optimizer.Optimizer, got 'adam'"),
     "other": ({"optimizer": sgd(network())}, ValueError, "optimizer must hold parameters of model, got none of them"),
     "callback": ({"callbacks": [5]}, TypeError, "callbacks must be callable, got 5 (int)"),
-    "list": ({"train": [X, Y]}, TypeError, "train must be a pair of tensors (inputs, targets) or a Dataset, got ["),
-    "three": ({"train": (X, X, Y)}, TypeError, "train must be a pair of tensors (inputs, targets) or a Dataset, got ("),
+    "list": (
+        {"train": [X, Y]},
+        TypeError,
+        "train must be a tuple of tensors (inputs, targets), a Dataset or a DataLoader, got [",
+    ),
+    "one": ({"train": (X,)}, TypeError, MUST),
     "arrays": (
         {"train": (X.numpy(), Y)},
         TypeError,
-        "train must be a pair of tensors (inputs, targets) or a Dataset, got (float32 array of shape (50, 4), torch",
+        f"{MUST}, got (float32 array of shape (50, 4), torch",
     ),
-    "scalar": ({"train": (X, Y[0])}, TypeError, "train must be a pair of tensors"),
+    "scalar": ({"train": (X, Y[0])}, TypeError, "train must be a tuple of tensors"),
     "lengths": ({"train": (X, Y[:9])}, ValueError, "train must hold as many inputs as targets, got 50 and 9"),
     "empty": ({"train": (X[:0], Y[:0])}, ValueError, "train must not be empty"),
-    "no dataset": ({"train": iter([1])}, TypeError, "train must be a pair of tensors (inputs, targets) or a Dataset"),
+    "no dataset": (
+        {"train": iter([1])},
+        TypeError,
+        MUST,
+    ),
     "valid": ({"valid": (X, Y[:9])}, ValueError, "valid must hold as many inputs as targets, got 50 and 9"),
     "steps": ({"epochs": None, "steps": 0}, ValueError, "steps must be an integer >= 1, got 0"),
     "both": ({"steps": 5}, ValueError, "epochs or steps must be given, and only one, got 1 and 5"),
@@ -242,7 +251,7 @@ def test_everything_goes_to_the_device_and_only_the_first_process_has_a_bar(monk
         evaluated.append(kwargs)
         return {"loss": 1.0}
 
-    def batches_of(data, batches, device, num_workers):
+    def batches_of(data, batches, device, num_workers, generator, weigh):
         spread.append((device, num_workers))
         return processes.batches_of(data, batches, device)
 
@@ -269,6 +278,7 @@ def test_the_bar_goes_on_where_training_does_and_shows_the_loss(monkeypatch, tmp
         return bars[-1]
 
     monkeypatch.setattr(loop, "tqdm", tqdm)
+    monkeypatch.setattr(loop.time, "monotonic", iter(range(1, 100)).__next__)
     model = nn.Linear(1, 1)
     run(model, epochs=2, batch_size=4, checkpoint=tmp_path / "c.pt")
     run(model, epochs=5, batch_size=4, checkpoint=tmp_path / "c.pt")
@@ -298,7 +308,7 @@ def test_several_processes_share_their_gradients(monkeypatch, world, wrapped):
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_share_weighs_what_it_says(monkeypatch):
-    share = processes.Share([0], 1, 0.25)
+    share = processes.Share(1.0, 0.25)
     monkeypatch.setattr(loop, "batches_of", lambda *_: [(share, torch.ones(1, 1), torch.zeros(1, 1))])
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)

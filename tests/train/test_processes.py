@@ -1,5 +1,6 @@
 """Mirrors dlref/train/processes.py."""
 
+import math
 import os
 import subprocess
 import sys
@@ -21,11 +22,27 @@ def under_torchrun(monkeypatch, rank, world, local_rank=0):
 
 def test_mean_weighs_batches_by_their_size():
     mean = Mean(CPU)
-    mean.add(torch.tensor(2.0), 3)
-    mean.add(torch.tensor(4.0), 1)
+    mean.add(torch.tensor(2.0), 3.0)
+    mean.add(torch.tensor(torch.nan), 0.0)  # of no example
+    mean.add(torch.tensor(4.0), 1.0)
+    assert mean.over_processes() == 2.5
     assert mean.sums.tolist() == [10, 4]
     assert mean.sums.dtype == torch.float64
-    assert mean.over_processes() == 2.5
+
+
+def test_mean_adds_up_now_and_then_and_finds_what_is_not_finite():
+    mean = Mean(CPU)
+    assert mean.first_not_finite() is None
+    for n in range(2 * processes._KEPT + 3):
+        mean.add(torch.tensor(torch.inf if n in (processes._KEPT, 2 * processes._KEPT + 1) else float(n)), 1.0)
+        if n == processes._KEPT:
+            assert mean.first_not_finite() == (processes._KEPT + 1, math.inf)
+    assert mean.first_not_finite() == (2 * processes._KEPT + 2, math.inf)
+    assert len(mean.values) == 3
+    mean = Mean(CPU)
+    for n in range(processes._KEPT + 2):
+        mean.add(torch.tensor(float(n)), float(n))
+    assert mean.over_processes() == pytest.approx((2 * (processes._KEPT + 1) + 1) / 3)
 
 
 def test_mean_lives_on_its_device_in_a_type_that_is_there(monkeypatch):
@@ -43,7 +60,7 @@ def test_mean_is_over_all_processes(monkeypatch, available, initialized, expecte
     monkeypatch.setattr(processes.dist, "is_initialized", lambda: bool(initialized))
     monkeypatch.setattr(processes.dist, "all_reduce", lambda sums: sums.add_(torch.tensor([4.0, 1.0])))
     mean = Mean(CPU)
-    mean.add(torch.tensor(2.0), 1)
+    mean.add(torch.tensor(2.0), 1.0)
     assert mean.over_processes() == expected
 
 
@@ -53,14 +70,13 @@ def test_alone_a_process_has_everything(monkeypatch):
     assert rank_and_world() == (0, 1)
     data = torch.arange(5.0), torch.arange(5)
     ((share, inputs, targets),) = batches_of(data, [torch.tensor([4, 0, 2])], CPU)
-    assert share == Share([4, 0, 2], 3, 1.0)
+    assert share == Share(3.0, 1.0)
     assert inputs.tolist() == targets.tolist() == [4, 0, 2]
 
 
 @pytest.mark.parametrize(
     ("rank", "first", "second"),
-    [(0, Share([3, 0], 2, 1.2), Share([2], 1, 1.5)), (1, Share([1, 2], 2, 1.2), Share([4], 1, 1.5)),
-     (2, Share([4], 1, 0.6), Share([2], 0, 0.0))],
+    [(0, ([3, 0], 2, 1.2), ([2], 1, 1.5)), (1, ([1, 2], 2, 1.2), ([4], 1, 1.5)), (2, ([4], 1, 0.6), ([2], 0, 0.0))],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["tensors", "dataset"])
 def test_shares_of_three_processes(monkeypatch, rank, first, second, kind):
@@ -70,9 +86,9 @@ def test_shares_of_three_processes(monkeypatch, rank, first, second, kind):
     data = data if kind == "tensors" else TensorDataset(*data)
     shares = list(batches_of(data, [torch.tensor([3, 1, 4, 0, 2]), torch.tensor([2, 4])], CPU))
     for (share, inputs, targets), expected in zip(shares, (first, second), strict=True):
-        assert (share.indices, share.count) == (expected.indices, expected.count)
-        assert share.weight == pytest.approx(expected.weight)
-        assert inputs.tolist() == targets.tolist() == expected.indices
+        indices, count, weight = expected
+        assert (share.count, share.weight, share.void) == (count, pytest.approx(weight), False)
+        assert inputs.tolist() == targets.tolist() == indices
 
 
 def test_batches_go_to_the_device():
@@ -82,13 +98,14 @@ def test_batches_go_to_the_device():
 
 
 def test_workers_are_those_asked_for(monkeypatch):
-    asked, loader = [], processes.DataLoader
+    asked = []
 
-    def spy(*args, num_workers, **kwargs):
-        asked.append(num_workers)
-        return loader(*args, num_workers=0, **kwargs)
+    class Spy(processes.DataLoader):
+        def __init__(self, *args, num_workers, **kwargs):
+            asked.append(num_workers)
+            super().__init__(*args, num_workers=0, **kwargs)
 
-    monkeypatch.setattr(processes, "DataLoader", spy)
+    monkeypatch.setattr(processes, "DataLoader", Spy)
     data = TensorDataset(torch.arange(2.0), torch.arange(2))
     list(batches_of(data, [torch.tensor([1])], CPU))
     list(batches_of(data, [torch.tensor([1])], CPU, 3))
