@@ -6,6 +6,7 @@ by the definition: ``torch.compile``, ``torch.func`` and forward-mode derivative
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ def shortcut(
     definition: Callable[..., Tensor],
     forward: Callable[..., tuple[Tensor, ...]],
     backward: Callable[..., Gradients],
+    *,
+    twice: bool = False,
 ) -> Callable[..., Tensor]:
     """Make one function of the three; it is called with tensors, settings by name.
 
@@ -36,8 +39,9 @@ def shortcut(
         forward: of the same arguments; the output, and after it tensors that
             ``backward`` wants.
         backward: of the gradient of the output, those tensors, for each input whether
-            its gradient is wanted, and the same arguments; one gradient an input. It
-            is differentiated where second derivatives are asked for.
+            its gradient is wanted, and the same arguments; one gradient an input.
+        twice: whether ``backward`` may itself be differentiated. Otherwise second
+            derivatives go by the definition.
     """
 
     class Shortcut(torch.autograd.Function):
@@ -56,8 +60,11 @@ def shortcut(
         def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
             tensors, kept = ctx.saved_tensors[: ctx.size], ctx.saved_tensors[ctx.size :]
             wanted = ctx.needs_input_grad[1:]
+            if torch.is_grad_enabled() and not twice:
+                function = partial(definition, **ctx.settings)
+                return None, *_differentiable(function, grads[0], wanted, tensors)
             found = backward(grads[0], kept, wanted, *tensors, **ctx.settings)
-            return (None, *found)
+            return None, *found
 
     def call(*tensors: Tensor, **settings: Any) -> Tensor:
         if _by_definition(tensors):
@@ -77,15 +84,16 @@ def _by_definition(tensors: Sequence[Tensor]) -> bool:
     )
 
 
-def gradients(
-    definition: Callable[..., Tensor],
+def _differentiable(
+    function: Callable[..., Tensor],
     g: Tensor,
     wanted: Sequence[bool],
-    *tensors: Tensor,
+    tensors: Sequence[Tensor],
 ) -> Gradients:
-    """Gradients of a definition, such that they can be differentiated."""
+    """Gradients of a function, such that they can be differentiated."""
     with torch.enable_grad():
-        y = definition(*tensors)
+        y = function(*tensors)
         inputs = [t for t, needed in zip(tensors, wanted, strict=True) if needed]
-        found = iter(torch.autograd.grad(y, inputs, g, create_graph=True))
+        grads = torch.autograd.grad(y, inputs, g, create_graph=True, allow_unused=True)
+    found = iter(grads)
     return [next(found) if needed else None for needed in wanted]

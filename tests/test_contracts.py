@@ -16,13 +16,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from sklearn import base, linear_model, metrics, model_selection
+from sklearn.base import is_classifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dlref
-from dlref import convnets, generalization, optimization, train, training
+from dlref import convnets, generalization, neurons, optimization, train, training
 
 DOUBLE = torch.float64
 
@@ -210,7 +213,11 @@ OTHERS = {
 }  # fmt: skip
 
 
-ESTIMATORS: dict[str, Callable] = {}
+ESTIMATORS = {
+    "LogisticRegression": partial(neurons.LogisticRegression, weight_decay=0.05),
+    "Perceptron": partial(neurons.Perceptron, max_epochs=20),
+    "MLP": partial(neurons.MLP, [2, 6, 2], activation="tanh"),
+}
 
 OPTIMIZERS = {
     "SGD": (partial(O.SGD, lr=0.1, weight_decay=0.1), partial(torch.optim.SGD, lr=0.1, weight_decay=0.1)),
@@ -312,9 +319,7 @@ def settle(module: nn.Module) -> None:
     """Running statistics and scales unlike those at the start."""
     with torch.no_grad():
         for name, value in [*module.named_buffers(), *module.named_parameters()]:
-            if name.endswith(("running_mean", "bn.weight")):
-                value.copy_(torch.rand_like(value) + 0.5)
-            elif name.endswith("running_var"):
+            if name.endswith(("running_mean", "running_var", "bn.weight")):
                 value.copy_(torch.rand_like(value) + 0.5)
 
 
@@ -436,7 +441,7 @@ def test_transforms(example, mode):
     frozen = frozen_of(ours)
     tangents = tuple(torch.randn_like(x) for x in inputs)
     if not {"gradgrad", "jvp"} & set(example.lacks):
-        value, tangent = torch.func.jvp(frozen, inputs, tangents)
+        _, tangent = torch.func.jvp(frozen, inputs, tangents)
         h = 1e-6
         ahead = frozen(*(x + h * t for x, t in zip(inputs, tangents, strict=True)))
         behind = frozen(*(x - h * t for x, t in zip(inputs, tangents, strict=True)))
@@ -464,7 +469,7 @@ def frozen_of(ours: Callable) -> Callable:
     if not isinstance(ours, nn.Module):
         return ours
     if not list(ours.buffers()) or not ours.training:
-        return lambda *values: ours(*values)
+        return ours.forward
 
     def function(*values):
         quiet = copy.deepcopy(ours)
@@ -894,10 +899,69 @@ class TestSchedule:
         rates = []
         history = train.fit(
             model, F.mse_loss, (x, x[:, :1]), (x, x[:, :1]), optimizer=optimizer, epochs=4, batch_size=4,
-            scheduler=schedule, callbacks=[lambda state: rates.append(optimizer.param_groups[0]["lr"])],
+            scheduler=schedule, callbacks=[lambda _: rates.append(optimizer.param_groups[0]["lr"])],
         )  # fmt: skip
         by_hand, twin = self.make(name, 0.05)
         for loss in history["valid_loss"]:
             by_hand.step()
             twin.step(*([loss] if name == "HalveOnRise" else []))
         assert rates[-1] == by_hand.param_groups[0]["lr"]
+
+
+def points() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 2))
+    return X, (X[:, 0] + X[:, 1] > 0).astype(int)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+class TestEstimator:
+    """What scikit-learn's tools do with one.
+
+    Its own `check_estimator` asks for more than these classes promise: lists and data frames as data, any two or more
+    labels, weights of examples, sparse matrices, its exceptions by their type, and constructors that check nothing.
+    Here data are float arrays, labels 0 and 1 (whole numbers for MLP), and a wrong setting is refused at once.
+    """
+
+    def test_clone_copy_pickle(self, name):
+        X, y = points()
+        model = ESTIMATORS[name]().fit(X, y)
+        fresh = base.clone(model)
+        assert fresh.get_params() == model.get_params()
+        for other in (fresh.fit(X, y), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            np.testing.assert_array_equal(other.predict(X), model.predict(X))
+        assert model.score(X, y) == (model.predict(X) == y).mean() > 0.8
+
+    def test_scored_by_cross_validation_and_searched(self, name):
+        X, y = points()
+        scores = model_selection.cross_val_score(ESTIMATORS[name](), X, y, cv=4)
+        assert len(scores) == 4
+        assert scores.mean() > 0.8
+        grid = {
+            "LogisticRegression": {"weight_decay": [0.1, 0.01]}, "Perceptron": {"seed": [0, 1]},
+            "MLP": {"sizes": [[2, 3, 2], [2, 5, 2]]},
+        }[name]  # fmt: skip
+        found = model_selection.GridSearchCV(ESTIMATORS[name](), grid, cv=3).fit(X, y)
+        assert found.best_score_ > 0.8
+        (setting,) = grid
+        assert found.best_params_[setting] in grid[setting]
+
+    def test_settings_and_repr(self, name):
+        model = ESTIMATORS[name]()
+        (setting, value) = next((k, v) for k, v in ESTIMATORS[name].keywords.items())
+        assert f"{setting}={value!r}" in repr(model)
+        assert model.set_params(**{setting: value}) is model
+        with pytest.raises(ValueError, match="params must be one of"):
+            model.set_params(colour="red")
+        assert is_classifier(model)
+
+    def test_probabilities_are_a_column_a_class(self, name):
+        if name != "LogisticRegression":
+            pytest.skip("gives none")
+        X, y = points()
+        model = ESTIMATORS[name]().fit(X, y)
+        theirs = linear_model.LogisticRegression(C=1 / (len(X) * 0.05), tol=1e-8).fit(X, y)
+        np.testing.assert_allclose(model.predict_proba(X), theirs.predict_proba(X), atol=1e-4)
+        np.testing.assert_allclose(model.decision_function(X), theirs.decision_function(X), atol=1e-3)
+        calibrated = metrics.roc_auc_score(y, model.predict_proba(X)[:, 1])
+        assert calibrated > 0.95

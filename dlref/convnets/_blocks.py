@@ -74,11 +74,11 @@ def image_batch(
     """``x`` if it is a batch of images of these channels and that size, or an error."""
     given = {"C": channels, "H": height, "W": width}
     sizes = {name: size for name, size in given.items() if size is not None}
-    return _check.tensor("x", x, "B C H W", **sizes)
+    return _check.tensor("x", x, "B C H W", empty=False, **sizes)
 
 
 @torch.fx.wrap
-def same_padded(x: Tensor, kernel: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+def same_padded(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
     """``x`` with so many zeros that the stride alone changes the size."""
     around = []
     for n, k, s in zip(x.shape[:1:-1], kernel[::-1], stride[::-1], strict=True):

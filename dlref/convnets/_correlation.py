@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dlref._shortcut import Gradients, gradients, shortcut
+from dlref._shortcut import Gradients, shortcut
 from dlref.convnets import _flat
 from dlref.convnets._windows import Geometry
 
@@ -130,16 +130,14 @@ def _largest_gradients(
     size: Sequence[int],
     geometry: Geometry,
 ) -> Gradients:
-    if torch.is_grad_enabled():
-
-        def definition(x: Tensor) -> Tensor:
-            return largest_of_windows(x, kernel=kernel, size=size, geometry=geometry)
-
-        return gradients(definition, g, wanted, x)
+    del wanted, size
     return [_flat.spread(g, kept[0], x.shape, kernel, geometry)]
 
 
-correlate = shortcut(windows_times_kernels, _flat.correlate, _correlate_gradients)
-paint = shortcut(painted_kernels, _flat.paint, _paint_gradients)
-match = shortcut(windows_times_outputs, _flat.match, _match_gradients)
+# of the first three, each one's gradients are the other two
+correlate = shortcut(
+    windows_times_kernels, _flat.correlate, _correlate_gradients, twice=True
+)
+paint = shortcut(painted_kernels, _flat.paint, _paint_gradients, twice=True)
+match = shortcut(windows_times_outputs, _flat.match, _match_gradients, twice=True)
 largest = shortcut(largest_of_windows, _flat.largest, _largest_gradients)

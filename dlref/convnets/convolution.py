@@ -5,7 +5,7 @@ Shape legend: B batch, C channels, O output channels, H W input, P Q output, K L
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -360,12 +360,14 @@ def _pool_size(
 
 
 class _Pool(nn.Module):
+    _names: ClassVar[tuple[str, ...]] = ()
+
     def extra_repr(self) -> str:
         """What the layer's repr shows."""
         return ", ".join(f"{name}={value}" for name, value in self._settings().items())
 
     def _settings(self) -> dict[str, Any]:
-        return {n: v for n, v in vars(self).items() if n in self.__constants__}
+        return {name: getattr(self, name) for name in self._names}
 
 
 class MaxPool2d(_Pool):
@@ -385,7 +387,7 @@ class MaxPool2d(_Pool):
         torch.Size([1, 3, 3, 3])
     """
 
-    __constants__ = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+    _names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 
     def __init__(
         self,
@@ -424,13 +426,7 @@ class AvgPool2d(_Pool):
         torch.Size([1, 3, 3, 3])
     """
 
-    __constants__ = (
-        "kernel_size",
-        "stride",
-        "padding",
-        "ceil_mode",
-        "count_include_pad",
-    )
+    _names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 
     def __init__(
         self,

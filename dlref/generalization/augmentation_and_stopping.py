@@ -110,7 +110,7 @@ def _moved(x: Tensor, matrix: Tensor, *, fill: float) -> Tensor:
     linear, shift = matrix[:, :, :2], matrix[:, :, 2:]
     try:  # the grid says for each place of the result where in x to look
         back = torch.linalg.inv(linear)
-    except torch.linalg.LinAlgError as error:
+    except RuntimeError as error:
         raise ValueError(
             "matrix must be invertible, got one with determinant 0"
         ) from error
@@ -320,6 +320,16 @@ def _grey(x: Tensor) -> Tensor:
     return torch.einsum("bchw,c->bhw", x, weights)[:, None]
 
 
+def _make_room(
+    module: nn.Module, state_dict: dict[str, Any], prefix: str, *rest: Any
+) -> None:
+    """Before a state is loaded: as many features as it has."""
+    del rest
+    for name, value in module.named_buffers():
+        found = state_dict.get(f"{prefix}{name}", value)
+        setattr(module, name, value.new_empty(found.shape))
+
+
 class Standardize(nn.Module):
     r"""Bring features to mean 0 and deviation 1, by a training set's statistics.
 
@@ -349,6 +359,7 @@ class Standardize(nn.Module):
         self.eps = _check.real("eps", eps, "(0, inf)")
         self.register_buffer("mean", torch.empty(0))
         self.register_buffer("std", torch.empty(0))
+        self.register_load_state_dict_pre_hook(_make_room)
 
     def fit(self, x: Float[Tensor, "B N"]) -> "Standardize":
         """Take mean and standard deviation of each feature from these examples."""
@@ -363,15 +374,6 @@ class Standardize(nn.Module):
     def extra_repr(self) -> str:
         """What the layer's repr shows."""
         return f"eps={self.eps}"
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *rest: Any
-    ) -> None:
-        for name in ("mean", "std"):
-            if f"{prefix}{name}" in state_dict:
-                like = state_dict[f"{prefix}{name}"]
-                setattr(self, name, getattr(self, name).new_empty(like.shape))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, x: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """Shift and scale by the training set's statistics.

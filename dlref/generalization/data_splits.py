@@ -15,7 +15,13 @@ from jaxtyping import Bool, Int, Shaped
 
 from dlref import _check
 
-__all__ = ["error_interval", "examples_needed", "paired_difference", "split_indices"]
+__all__ = [
+    "error_interval",
+    "examples_needed",
+    "k_fold",
+    "paired_difference",
+    "split_indices",
+]
 
 
 def split_indices(
@@ -31,7 +37,8 @@ def split_indices(
     Args:
         size: number m of examples.
         shares: share of each part, above 0; they sum to one.
-        labels: give each part its share of every class, to within one example.
+        labels: give each part its share of every class, and of all examples, each to
+            within one example.
         groups: keep examples of one group in one part; the shares are then those of the
             groups, as near as they go.
         seed: of the draw.
@@ -68,14 +75,18 @@ def split_indices(
             rng.permutation(np.flatnonzero(np.isin(group, part))) for part in chosen
         ]
     else:
-        classes = (
-            np.zeros(size) if labels is None else _of_length("labels", labels, size)
-        )
-        cuts = np.array(list(itertools.accumulate(shares)))[:-1]
+        if labels is None:
+            names, found = np.zeros(1, int), np.zeros(size, int)
+            ends = np.rint(np.array(list(itertools.accumulate(shares))) * size)
+            counts = np.diff(ends, prepend=0).astype(int)[None]
+        else:
+            labels = _of_length("labels", labels, size)
+            names, found = np.unique(labels, return_inverse=True)
+            counts = _rounded(np.outer(np.bincount(found), shares))
         pieces = []
-        for name in np.unique(classes):
-            members = rng.permutation(np.flatnonzero(classes == name))
-            pieces.append(np.split(members, np.rint(cuts * len(members)).astype(int)))
+        for name in range(len(names)):
+            members = rng.permutation(np.flatnonzero(found == name))
+            pieces.append(np.split(members, np.cumsum(counts[name])[:-1]))
         parts = [
             rng.permutation(np.concatenate(piece))
             for piece in zip(*pieces, strict=True)
@@ -86,6 +97,135 @@ def split_indices(
             f"{', '.join(str(len(p)) for p in parts)}"
         )
     return parts
+
+
+def _rounded(exact: np.ndarray) -> np.ndarray:
+    """Whole numbers, each less than one away from its own.
+
+    The sums of rows, which are whole, stay; those of columns are less than one away.
+    """
+    exact = exact.round(9)
+    low, rest = np.floor(exact).astype(int), exact - np.floor(exact)
+    counts, owed = low.copy(), np.zeros(exact.shape[1])
+    for row in range(len(exact)):  # the columns that are owed most get one more
+        more = round(rest[row].sum())
+        owed += rest[row]
+        open_ = np.flatnonzero(rest[row])
+        chosen = open_[np.argsort(-owed[open_], kind="stable")[:more]]
+        counts[row, chosen] += 1
+        owed[chosen] -= 1
+    return _balanced(counts, exact)
+
+
+def _balanced(counts: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """The same for any such numbers whose columns may be further away."""
+    low, rest = np.floor(exact).astype(int), exact - np.floor(exact)
+    while True:
+        off = counts.sum(0) - exact.sum(0)
+        much, few = int(off.argmax()), int(off.argmin())
+        if max(off[much], -off[few]) < 1 - 1e-6:
+            return counts
+        _move(counts, low, rest, much if off[much] >= -off[few] else None, few, off)
+
+
+def _move(
+    counts: np.ndarray,
+    low: np.ndarray,
+    rest: np.ndarray,
+    start: int | None,
+    few: int,
+    off: np.ndarray,
+) -> None:
+    """Take one from a column that has too much and give it where there is room.
+
+    Each row on the way gives one of its own to another of its own.
+    """
+    back = start is None
+    first = few if back else start
+    up = (counts > low) & (rest > 0)  # may be lowered
+    down = (counts == low) & (rest > 0)  # may be raised
+    gives, takes = (down, up) if back else (up, down)
+    reached: dict[int, tuple[int, int]] = {}
+    queue = [first]
+    for column in queue:
+        for row in np.flatnonzero(gives[:, column]):
+            for other in np.flatnonzero(takes[row]):
+                if other != first and other not in reached:
+                    reached[int(other)] = (column, int(row))
+                    queue.append(int(other))
+    ends = [column for column in reached if (off[column] > 0) == back and off[column]]
+    end = max(ends, key=lambda column: abs(off[column])) if ends else queue[-1]
+    step = -1 if back else 1
+    while end != first:
+        column, row = reached[end]
+        counts[row, end] += step
+        counts[row, column] -= step
+        end = column
+
+
+def k_fold(
+    size: int,
+    n_splits: int,
+    *,
+    labels: Shaped[np.ndarray, " m"] | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+) -> list[tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]]:
+    """Share examples out into folds, each of which is the test set once.
+
+    Args:
+        size: number m of examples.
+        n_splits: number of folds, at least 2.
+        labels: give each fold its share of every class, to within one example.
+        shuffle: deal the examples out at random; by default in their order.
+        seed: of the draw.
+
+    Returns:
+        Indices to train on and to test on, for each fold, both in rising order.
+
+    Raises:
+        TypeError: if an argument is of another type.
+        ValueError: if there are more folds than examples, or with ``labels`` than
+            examples of the largest class, or ``labels`` is not of length m.
+
+    Source:
+        Stone (1974), JRSS B 36; Kohavi (1995), IJCAI, for stratified folds. Without
+        shuffling the folds are those of scikit-learn's ``KFold`` and
+        ``StratifiedKFold``.
+
+    Example:
+        >>> for train, test in k_fold(5, 2):
+        ...     print(train, test)
+        [3 4] [0 1 2]
+        [0 1 2] [3 4]
+    """
+    size = _check.integer("size", size, 1)
+    n_splits = _check.integer("n_splits", n_splits, 2)
+    rng = np.random.default_rng(_check.integer("seed", seed, 0))
+    if labels is None:
+        most, fold = size, np.empty(size, int)
+        order = rng.permutation(size) if shuffle else np.arange(size)
+        for number, part in enumerate(np.array_split(order, n_splits)):
+            fold[part] = number
+    else:
+        _, first, found = np.unique(
+            _of_length("labels", labels, size), return_index=True, return_inverse=True
+        )
+        found = np.argsort(np.argsort(first))[found]  # in the order of appearance
+        most, fold = int(np.bincount(found).max()), np.empty(size, int)
+        # who deals the sorted labels out one after the other deals fairly
+        dealt = np.sort(found)
+        for name in range(len(first)):
+            shares = [int((dealt[k::n_splits] == name).sum()) for k in range(n_splits)]
+            folds = np.repeat(np.arange(n_splits), shares)
+            fold[found == name] = rng.permutation(folds) if shuffle else folds
+    if n_splits > most:
+        what = "examples" if labels is None else "examples of the largest class"
+        raise ValueError(f"n_splits must be at most the {most} {what}, got {n_splits}")
+    return [
+        (np.flatnonzero(fold != number), np.flatnonzero(fold == number))
+        for number in range(n_splits)
+    ]
 
 
 def _of_length(name: str, value: np.ndarray, size: int) -> np.ndarray:

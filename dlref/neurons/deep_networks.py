@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from dlref import _check
+from dlref.neurons._estimator import Estimator
 from dlref.neurons.outputs_and_losses import OUTPUTS, one_hot
 from dlref.neurons.shallow_networks import (
     ACTIVATIONS,
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-class MLP:
+class MLP(Estimator):
     r"""Multilayer perceptron of any depth, derivatives by hand.
 
     Trained by stochastic gradient descent.
@@ -84,9 +85,10 @@ class MLP:
         dtype: type = np.float64,
     ) -> None:
         self.g = ACTIVATIONS[_check.one_of("activation", activation, ACTIVATIONS)]
-        self.output = OUTPUTS[_check.one_of("output", output, OUTPUTS)]
-        self.task = output
-        self.seed = _check.integer("seed", seed, 0)
+        _check.one_of("output", output, OUTPUTS)
+        _check.integer("seed", seed, 0)
+        self.sizes, self.activation, self.output = sizes, activation, output
+        self.seed, self.scale, self.dtype = seed, scale, dtype
         scale = (2**0.5 if activation == "relu" else 1.0) if scale is None else scale
         self.parameters: Parameters = initial_parameters(
             sizes, seed=seed, scale=scale, dtype=dtype
@@ -108,7 +110,8 @@ class MLP:
         self, X: Float[np.ndarray, "m n"], y: Shaped[np.ndarray, "m ..."]
     ) -> float:
         """Mean loss over the examples."""
-        return float(self.output.loss(self.forward(X)[-1], self._targets(y)).mean())
+        Z = self.forward(X)[-1]
+        return float(OUTPUTS[self.output].loss(Z, self._targets(y)).mean())
 
     def gradients(
         self, X: Float[np.ndarray, "m n"], y: Shaped[np.ndarray, "m ..."]
@@ -127,8 +130,9 @@ class MLP:
                 "too large"
             )
         Y = self._targets(y)
-        loss = float(self.output.loss(Z, Y).mean())  # refuses targets that do not fit
-        dZ = (self.output.activation(Z) - Y) / len(Z)
+        output = OUTPUTS[self.output]
+        loss = float(output.loss(Z, Y).mean())  # refuses targets that do not fit
+        dZ = (output.activation(Z) - Y) / len(Z)
         found = []
         for l in reversed(range(len(A))):
             dA, dW, db = dense_gradients(dZ, A[l], self.parameters[l][0])
@@ -173,7 +177,7 @@ class MLP:
 
     def predict_outputs(self, X: Float[np.ndarray, "m n"]) -> Float[np.ndarray, "m K"]:
         """Probabilities of the classes or labels, or the numbers."""
-        return self.output.activation(self.forward(X)[-1])
+        return OUTPUTS[self.output].activation(self.forward(X)[-1])
 
     def predict(self, X: Float[np.ndarray, "m n"]) -> Shaped[np.ndarray, "m ..."]:
         """The most probable class of each row.
@@ -181,9 +185,9 @@ class MLP:
         For labels, 1 where one is more probable than not; or the numbers.
         """
         outputs = self.predict_outputs(X)
-        if self.task == "classes":
+        if self.output == "classes":
             return outputs.argmax(1)
-        return (outputs > 0.5).astype(int) if self.task == "labels" else outputs
+        return (outputs > 0.5).astype(int) if self.output == "labels" else outputs
 
     def flat(self) -> Float[np.ndarray, " D"]:
         """All parameters in one vector.
@@ -208,7 +212,7 @@ class MLP:
         ]
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
-        if self.task == "classes" and isinstance(y, np.ndarray) and y.ndim == 1:
+        if self.output == "classes" and isinstance(y, np.ndarray) and y.ndim == 1:
             return one_hot(y, len(self.parameters[-1][1])).astype(
                 self.parameters[0][0].dtype
             )

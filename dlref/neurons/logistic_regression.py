@@ -5,6 +5,7 @@ One sigmoid neuron, its loss, its gradients, and gradient descent.
 Shape legend: m examples (one a row), n features.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from dlref import _check
+from dlref.neurons._estimator import Estimator
 from dlref.neurons.perceptron import with_bias
 from dlref.neurons.sigmoid_neuron import sigmoid
 
@@ -23,8 +25,11 @@ def binary_cross_entropy(
 ) -> Float[np.ndarray, "*shape m"]:
     r"""Loss of each label in nats, from the log-odds; finite for every finite ``z``.
 
-    .. math:: \mathcal{L}(a, y) = -y \log a - (1 - y) \log(1 - a) = \log(1 + e^{z}) - y
-        z, \quad a = \sigma(z)
+    .. math:: \mathcal{L}(a, y) = -y \log a - (1 - y) \log(1 - a) = \log(1 + e^{\mp z}),
+        \quad a = \sigma(z)
+
+    with minus for label 1 and plus for label 0: nothing cancels, however sure and right
+    the score is.
 
     Args:
         z: log-odds, any shape with an axis.
@@ -44,7 +49,7 @@ def binary_cross_entropy(
     """
     _check.array("z", z, "... m")
     y = _check.binary_labels("y", y, z.shape).astype(z.dtype)
-    return np.logaddexp(0, z) - y * z
+    return np.logaddexp(0, np.where(y == 1, -z, z))
 
 
 def cost(
@@ -121,7 +126,7 @@ def gradients(
     return dw, float(dz.mean())
 
 
-class LogisticRegression:
+class LogisticRegression(Estimator):
     r"""Logistic regression trained by gradient descent on the whole training set.
 
     .. math:: w \leftarrow w - \alpha\, dw, \qquad b \leftarrow b - \alpha\, db
@@ -132,14 +137,18 @@ class LogisticRegression:
         lr: learning rate alpha; by default ``1 / L``, where L bounds the curvature of
             the cost.
         max_iter, tol: training ends after so many steps, or when no component of the
-            gradient is larger than ``tol``.
+            gradient is larger than ``tol``. If it is, a RuntimeWarning says so, unless
+            ``tol`` is 0, which asks for all steps.
 
     Attributes:
         weight, bias: what was learned, (n,) and a number.
         costs: the cost before each step.
+        converged: whether the gradient became as small as ``tol``.
+        classes_: the labels, 0 and 1.
 
     Raises:
-        TypeError, ValueError: if an argument is of the wrong kind, or out of range.
+        TypeError, ValueError: if an argument is of the wrong kind, or out of range, or
+            all labels are the same.
 
     Source:
         Cox (1958). Differs from scikit-learn's class: gradient descent instead of
@@ -161,13 +170,17 @@ class LogisticRegression:
         max_iter: int = 10_000,
         tol: float = 1e-6,
     ) -> None:
-        self.weight_decay = _check.real("weight_decay", weight_decay, "[0, inf)")
-        self.lr = None if lr is None else _check.real("lr", lr, "(0, inf)")
-        self.max_iter = _check.integer("max_iter", max_iter, 1)
-        self.tol = _check.real("tol", tol, "[0, inf)")
+        _check.real("weight_decay", weight_decay, "[0, inf)")
+        _check.real("lr", 1.0 if lr is None else lr, "(0, inf)")
+        _check.integer("max_iter", max_iter, 1)
+        _check.real("tol", tol, "[0, inf)")
+        self.weight_decay, self.lr = weight_decay, lr
+        self.max_iter, self.tol = max_iter, tol
+        self.classes_ = np.array([0, 1])
         self.weight: np.ndarray | None = None
         self.bias = 0.0
         self.costs: list[float] = []
+        self.converged = False
 
     def fit(
         self, X: Float[np.ndarray, "m n"], y: Num[np.ndarray, " m"]
@@ -175,29 +188,43 @@ class LogisticRegression:
         """Train from zero weights: the cost is convex, so the start does not matter."""
         _check.array("X", X, "m n")
         y = _check.binary_labels("y", y, len(X))
-        self.costs = []
+        if y.min() == y.max():
+            raise ValueError(f"y must hold both classes, got {y[0]:g} alone")
+        self.costs, self.converged, largest = [], False, 0.0
         lr = 1 / _curvature_bound(X, self.weight_decay) if self.lr is None else self.lr
         w, b = np.zeros(X.shape[1]), 0.0
         for _ in range(self.max_iter):
             self.costs.append(cost(X, y, w, b, weight_decay=self.weight_decay))
             dw, db = gradients(X, y, w, b, weight_decay=self.weight_decay)
-            if max(np.abs(dw).max(), abs(db)) <= self.tol:
+            largest = max(np.abs(dw).max(), abs(db))
+            if largest <= self.tol:
+                self.converged = True
                 break
             w, b = w - lr * dw, b - lr * db
         self.weight, self.bias = w, b
+        if not self.converged and self.tol:
+            warnings.warn(
+                f"LogisticRegression has not converged in max_iter={self.max_iter} "
+                f"steps: the gradient is {largest:.1e} where tol={self.tol:.1e}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return self
 
-    def predict_proba(self, X: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " m"]:
-        """Probability of class 1 for each row."""
+    def decision_function(self, X: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " m"]:
+        """Log-odds of class 1 for each row."""
         if self.weight is None:
             raise RuntimeError("predict needs a trained model: call fit first")
-        return sigmoid(
-            _check.array("X", X, "m n", n=len(self.weight)) @ self.weight + self.bias
-        )
+        return _check.array("X", X, "m n", n=len(self.weight)) @ self.weight + self.bias
+
+    def predict_proba(self, X: Float[np.ndarray, "m n"]) -> Float[np.ndarray, "m 2"]:
+        """Probabilities of class 0 and of class 1 for each row."""
+        z = self.decision_function(X)
+        return np.stack([sigmoid(-z), sigmoid(z)], axis=1)
 
     def predict(self, X: Float[np.ndarray, "m n"]) -> Num[np.ndarray, " m"]:
         """The more probable class of each row, 0 or 1."""
-        return (self.predict_proba(X) >= 0.5).astype(int)
+        return (self.decision_function(X) >= 0).astype(int)
 
 
 def _scores(

@@ -50,10 +50,20 @@ def log_softmax(z: Float[np.ndarray, "*batch K"]) -> Float[np.ndarray, "*batch K
         array([     0., -10000.])
     """
     _check.array("z", z, "... K")
-    shifted = z - z.max(
-        -1, keepdims=True
-    )  # the largest exponential is 1: none overflows, and the sum is at least 1
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    shifted, rounded = _difference(z, z.max(-1, keepdims=True))
+    others = np.exp(shifted) * (1 + rounded)  # no larger than 1: none overflows
+    largest = z.argmax(-1, keepdims=True)
+    np.put_along_axis(others, largest, 0.0, -1)  # its own 1 would drown a small rest
+    return shifted - np.log1p(others.sum(-1, keepdims=True))
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``a - b``, and what rounding took from it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = a - b
+        back = rounded - a
+        error = (a - (rounded - back)) - (b + back)
+    return rounded, np.where(np.isfinite(error), error, 0)
 
 
 def softmax(
@@ -152,7 +162,7 @@ def cross_entropy(
 ) -> Float[np.ndarray, "*batch"]:
     r"""Loss of each example in nats, from the scores of exclusive classes.
 
-    Finite for every finite ``z``.
+    Finite as long as the largest difference of two scores is.
 
     .. math:: \mathcal{L}(z, y) = -\sum_k y_k \log p_k = \log \sum_j e^{z_j} - \sum_k
               y_k z_k, \qquad p = \operatorname{softmax}(z)
@@ -186,7 +196,8 @@ def cross_entropy(
             )
         y = one_hot(y, z.shape[-1])
     y = _distribution("y", y, z.shape)
-    return np.asarray((y * -logs).sum(-1), dtype=z.dtype)
+    counted = np.multiply(y, -logs, out=np.zeros_like(logs), where=y > 0)
+    return np.asarray(counted.sum(-1), dtype=z.dtype)  # 0 times infinity is 0
 
 
 def half_squared_error(
@@ -250,9 +261,17 @@ class Output(NamedTuple):
     loss: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
+def _as_it_is(z: np.ndarray) -> np.ndarray:
+    return z
+
+
+def _all_labels(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return binary_cross_entropy(z, y).sum(-1)
+
+
 OUTPUTS = {
-    "regression": Output(lambda z: z, half_squared_error),
-    "labels": Output(sigmoid, lambda z, y: binary_cross_entropy(z, y).sum(-1)),
+    "regression": Output(_as_it_is, half_squared_error),
+    "labels": Output(sigmoid, _all_labels),
     "classes": Output(softmax, cross_entropy),
 }
 """What the targets may be.
@@ -341,9 +360,26 @@ def kl_divergence(
         >>> float(kl_divergence(np.array([0.5, 0.5]), np.array([0.5, 0.5])))
         0.0
     """
-    return np.asarray(
-        np.maximum(distribution_cross_entropy(p, q) - entropy(p), 0.0)
-    )  # rounding may leave -1e-17
+    p, q = _distribution("p", p), _distribution("q", q, np.shape(p))
+    return np.asarray(_divergences(p, q).sum(-1))
+
+
+def _divergences(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    r""":math:`p \log(p / q) - p + q` of each pair, never below zero.
+
+    Where both are near each other the three terms cancel. With their mean :math:`m` and
+    :math:`s = (p - q) / (p + q)` it is :math:`2 m\,(s\,\operatorname{artanh} s +
+    (\operatorname{artanh} s - s))`, and the last bracket a series.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        s = (p - q) / (p + q)
+        artanh = np.arctanh(s)
+        series = s**3 * np.polynomial.Polynomial(1 / np.arange(3.0, 40.0, 2))(s**2)
+        excess = np.where(np.abs(s) < 0.3, series, artanh - s)
+        near = (p + q) * (s * artanh + excess)
+        far = p * (np.log(p) - np.log(q)) - p + q
+    found = np.where(np.abs(s) < 0.9, near, far)
+    return np.where(p == 0, q, found)  # 0 log 0 is 0
 
 
 def _distribution(

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from dlref import _check
+from dlref.neurons._estimator import Estimator
 from dlref.neurons.mcculloch_pitts import boolean_inputs
 
 __all__ = ["BooleanNetwork", "Perceptron", "mistake_bound", "mistakes", "with_bias"]
@@ -76,7 +77,7 @@ def mistakes(
     return np.asarray(((w @ augmented.T >= 0) != labels).sum(-1))
 
 
-class Perceptron:
+class Perceptron(Estimator):
     r"""Rosenblatt's perceptron.
 
     On each mistake the example is added to the weights, or taken away.
@@ -96,6 +97,7 @@ class Perceptron:
         path: the weights, bias first, before training and after each correction, (k +
             1, n + 1).
         converged: whether a pass without a mistake was reached.
+        classes_: the labels, 0 and 1.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
@@ -118,6 +120,7 @@ class Perceptron:
     def __init__(self, *, max_epochs: int = 1000, seed: int | None = None) -> None:
         self.max_epochs = _check.integer("max_epochs", max_epochs, 1)
         self.seed = None if seed is None else _check.integer("seed", seed, 0)
+        self.classes_ = np.array([0, 1])
         self.weight: np.ndarray | None = None
         self.bias = 0.0
         self.errors: list[int] = []

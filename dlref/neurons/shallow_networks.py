@@ -61,10 +61,26 @@ class Activation(NamedTuple):
     derivative: Callable[[np.ndarray], np.ndarray]
 
 
+def _sigmoid_slope(a: np.ndarray) -> np.ndarray:
+    return a * (1 - a)
+
+
+def _tanh_slope(a: np.ndarray) -> np.ndarray:
+    return 1 - a**2
+
+
+def _relu(z: np.ndarray) -> np.ndarray:
+    return np.maximum(z, 0)
+
+
+def _relu_slope(a: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(a), a, a > 0).astype(a.dtype)
+
+
 ACTIVATIONS = {
-    "sigmoid": Activation(sigmoid, lambda a: a * (1 - a)),
-    "tanh": Activation(np.tanh, lambda a: 1 - a**2),
-    "relu": Activation(lambda z: np.maximum(z, 0), lambda a: (a > 0).astype(a.dtype)),
+    "sigmoid": Activation(sigmoid, _sigmoid_slope),
+    "tanh": Activation(np.tanh, _tanh_slope),
+    "relu": Activation(_relu, _relu_slope),
 }
 """The activations of hidden layers, by name.
 

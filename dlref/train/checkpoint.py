@@ -148,7 +148,7 @@ def _load(model: nn.Module, kept: Mapping[str, Any]) -> None:
 def _other_model(kept: Mapping[str, Any], own: Mapping[str, Any]) -> Iterable[str]:
     for name in sorted(kept.keys() ^ own.keys()):
         yield f"of model and checkpoint only one has {name}"
-    for name in kept.keys() & own.keys():
+    for name in sorted(kept.keys() & own.keys()):
         shapes = [
             tuple(v.shape) for v in (kept[name], own[name]) if isinstance(v, Tensor)
         ]

@@ -177,7 +177,8 @@ def fit(
                 for name, value in row.items():
                     state.history.setdefault(name, []).append(value)
                 if scheduler is not None and interval == "epoch":
-                    scheduler.step(*([row["valid_loss"]] if wants_loss else []))
+                    told: list[Any] = [row["valid_loss"]] if wants_loss else []
+                    scheduler.step(*told)
                 for callback in callbacks:
                     callback(state)
                 if path is not None:

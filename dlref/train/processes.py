@@ -2,7 +2,7 @@
 
 import atexit
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,7 @@ def batches_of(
         return
     parts = [(batch[rank::world], batch) for batch in batches]
     taken = [part if len(part) else batch[:1] for part, batch in parts]
-    if isinstance(data, tuple | dict):
+    if isinstance(data, tuple | Mapping):
         found = (each(lambda t, i=index: t[i], data) for index in taken)
     else:
         found = DataLoader(

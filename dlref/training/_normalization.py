@@ -11,32 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dlref._shortcut import Gradients, chunks, gradients, shortcut
-
-
-def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each channel over the batch and all places."""
-    axes = [0, *range(2, x.ndim)]
-    mean = x.mean(axes, keepdim=True)
-    return mean.flatten(), (x - mean).square().mean(axes)
-
-
-def definition(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    *,
-    eps: float,
-) -> Tensor:
-    """Deviations over the root of the variance, scaled and shifted.
-
-    ``mean`` and ``variance`` are those of ``x``, for who has no time to find them anew.
-    """
-    mean, variance = (of_channel(m, x) for m in moments(x))
-    normal = (x - mean) / (variance + eps).sqrt()
-    return normal * of_channel(weight, x) + of_channel(bias, x)
+from dlref._shortcut import Gradients, chunks
 
 
 def of_channel(values: Tensor, x: Tensor) -> Tensor:
@@ -44,10 +19,8 @@ def of_channel(values: Tensor, x: Tensor) -> Tensor:
     return values.view(1, -1, *[1] * (x.ndim - 2))
 
 
-def moments_in_chunks(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The same moments."""
-    if x.ndim == 2 or torch.compiler.is_compiling():
-        return moments(x)
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel, (B, C, places)."""
     lines, count = x.flatten(2), x.numel() // x.shape[1]
     mean = lines.sum(2).sum(0) / count
     squares = torch.zeros_like(mean)
@@ -57,7 +30,7 @@ def moments_in_chunks(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, squares / count
 
 
-def _forward(
+def forward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor,
@@ -76,7 +49,7 @@ def _forward(
     return (y,)
 
 
-def _backward(
+def backward(
     g: Tensor,
     kept: Sequence[Tensor],
     wanted: Sequence[bool],
@@ -88,13 +61,7 @@ def _backward(
     *,
     eps: float,
 ) -> Gradients:
-    del kept
-    if torch.is_grad_enabled():
-
-        def of_three(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-            return definition(x, weight, bias, mean, variance, eps=eps)
-
-        return [*gradients(of_three, g, wanted[:3], x, weight, bias), None, None]
+    del kept, wanted, bias
     inverse, count = (variance + eps).rsqrt(), x.numel() // x.shape[1]
     if x.ndim == 2:
         apart = x - mean
@@ -122,6 +89,3 @@ def _backward(
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """Sum of the products of each channel."""
     return torch.linalg.vecdot(a, b).sum(0)
-
-
-normalized = shortcut(definition, _forward, _backward)

@@ -102,8 +102,9 @@ def elu(x: Float[Tensor, "*shape"], alpha: float = 1.0) -> Float[Tensor, "*shape
 class _Activation(nn.Module):
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Apply the function; ``inplace`` writes the result over the input."""
-        y = self._function(x)
-        return x.copy_(y) if self.inplace else y
+        if self.inplace:  # the derivative needs what x was
+            return x.copy_(self._function(x.clone()))
+        return self._function(x)
 
     def _function(self, x: Tensor) -> Tensor:
         raise NotImplementedError

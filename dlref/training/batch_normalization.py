@@ -13,12 +13,9 @@ from torch import Tensor, nn
 
 from dlref import _check
 from dlref._precision import in_single
-from dlref.training._normalization import (
-    moments,
-    moments_in_chunks,
-    normalized,
-    of_channel,
-)
+from dlref._shortcut import shortcut
+from dlref.training import _normalization
+from dlref.training._normalization import of_channel
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "batch_moments", "normalize"]
 
@@ -47,8 +44,10 @@ def batch_moments(
         >>> batch_moments(torch.tensor([[1.0], [3.0]]))
         (tensor([2.]), tensor([1.]))
     """
-    mean, variance = moments(_with_channels(x))
-    return mean, variance
+    _with_channels(x)
+    axes = [0, *range(2, x.ndim)]
+    mean = x.mean(axes)
+    return mean, (x - of_channel(mean, x)).square().mean(axes)
 
 
 def _with_channels(x: Tensor) -> Tensor:
@@ -104,9 +103,31 @@ def _by_batch(
             "x must have more than one value a channel in training, got "
             f"{_check.describe(x)}"
         )
-    mean, variance = moments_in_chunks(x.detach())
+    flat = x.ndim == 2 or torch.compiler.is_compiling()
+    mean, variance = (batch_moments if flat else _normalization.moments)(x.detach())
     gamma, beta = _like("weight", weight, mean, 1.0), _like("bias", bias, mean, 0.0)
-    return normalized(x, gamma, beta, mean, variance, eps=eps), mean, variance
+    return _normalized(x, gamma, beta, mean, variance, eps=eps), mean, variance
+
+
+def _definition(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    eps: float,
+) -> Tensor:
+    """Deviations over the root of the variance, scaled and shifted.
+
+    ``mean`` and ``variance`` are those of ``x``, for who need not find them anew.
+    """
+    mean, variance = (of_channel(moment, x) for moment in batch_moments(x))
+    normal = (x - mean) / (variance + eps).sqrt()
+    return normal * of_channel(weight, x) + of_channel(bias, x)
+
+
+_normalized = shortcut(_definition, _normalization.forward, _normalization.backward)
 
 
 def _by_running(
@@ -167,6 +188,7 @@ class _BatchNorm(nn.Module):
             ("num_batches_tracked", torch.tensor(0, device=device)),
         ):
             self.register_buffer(name, values if track_running_stats else None)
+        self.register_load_state_dict_pre_hook(_count_nothing)
 
     def extra_repr(self) -> str:
         """What the layer's repr shows."""
@@ -225,15 +247,19 @@ class _BatchNorm(nn.Module):
         for running, new in ((self.running_mean, mean), (self.running_var, unbiased)):
             running.copy_(torch.lerp(running.to(mean), new, share))
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict, *rest: Any
-    ) -> None:
-        """States of before version 2 do not count the batches."""
-        name = f"{prefix}num_batches_tracked"
-        old = local_metadata.get("version") is None or local_metadata["version"] < 2
-        if old and self.num_batches_tracked is not None and name not in state_dict:
-            state_dict[name] = self.num_batches_tracked
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+def _count_nothing(
+    module: nn.Module,
+    state_dict: dict[str, Any],
+    prefix: str,
+    metadata: dict,
+    *rest: Any,
+) -> None:
+    """States of before version 2 do not count the batches."""
+    del rest
+    name, count = f"{prefix}num_batches_tracked", module.num_batches_tracked
+    if count is not None and (metadata.get("version") or 1) < 2:
+        state_dict.setdefault(name, count)
 
 
 class BatchNorm1d(_BatchNorm):

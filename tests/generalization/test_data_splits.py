@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.model_selection import KFold, StratifiedKFold
 
-from dlref.generalization import error_interval, examples_needed, paired_difference, split_indices
+from dlref.generalization import data_splits, error_interval, examples_needed, k_fold, paired_difference, split_indices
 
 
 @given(size=st.integers(20, 300), a=st.floats(0.1, 0.8), seed=st.integers(0, 10))
@@ -41,6 +42,77 @@ def test_strata_have_their_share_in_every_part(seed):
         for name, count in (("a", 100), ("b", 40), ("c", 11)):
             assert abs((labels[part] == name).sum() - share * count) <= 1
     assert (np.diff(np.unique(labels[parts[0]], return_inverse=True)[1]) < 0).any()  # the classes are mixed again
+
+
+@given(st.data())
+def test_sizes_and_shares_of_strata_are_each_within_one_example(data):
+    """However many classes: rounding each by itself would add up to one part's loss."""
+    sizes = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=12))
+    weights = data.draw(st.lists(st.integers(1, 9), min_size=2, max_size=5))
+    shares = [w / sum(weights) for w in weights]
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    assume(min(shares) * len(labels) >= 1)
+    parts = split_indices(len(labels), shares, labels=labels)
+    assert sorted(np.concatenate(parts)) == list(range(len(labels)))
+    for part, share in zip(parts, shares, strict=True):
+        assert abs(len(part) - share * len(labels)) < 1
+        for name, size in enumerate(sizes):
+            assert abs((labels[part] == name).sum() - share * size) < 1
+
+
+def test_many_small_classes():
+    labels = np.repeat(np.arange(5), [5, 5, 3, 5, 5])
+    assert [len(part) for part in split_indices(23, (0.7, 0.2, 0.1), labels=labels)] == [16, 5, 2]
+    labels = np.repeat(np.arange(100), 5)
+    assert [len(part) for part in split_indices(500, (0.8, 0.1, 0.1), labels=labels)] == [400, 50, 50]
+
+
+@given(st.integers(0, 10**6))
+def test_any_roundings_are_balanced(seed):
+    """From roundings that put all they can into the first columns, or anywhere."""
+    rng = np.random.default_rng(seed)
+    exact = np.outer(rng.integers(1, 6, rng.integers(1, 15)), rng.dirichlet(np.ones(rng.integers(2, 8))).round(9))
+    exact[:, -1] += exact.sum(1).round() - exact.sum(1)
+    exact = exact.round(9)
+    assume((exact >= 0).all())
+    counts = np.floor(exact).astype(int)
+    for row in range(len(exact)):
+        places = np.flatnonzero(exact[row] % 1)
+        counts[row, (places if seed % 2 else rng.permutation(places))[: round((exact[row] % 1).sum())]] += 1
+    found = data_splits._balanced(counts, exact)
+    assert (np.abs(found - exact) < 1).all()
+    assert (np.abs(found.sum(0) - exact.sum(0)) < 1).all()
+    assert (found.sum(1) == exact.sum(1).round()).all()
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")  # scikit-learn says so, and goes on
+@given(st.integers(2, 9), st.lists(st.integers(0, 3), min_size=2, max_size=40))
+def test_folds_are_scikit_learns(k, classes):
+    y = np.array(classes)
+    for labels, oracle in ((None, KFold(k)), (y, StratifiedKFold(k))):
+        most = len(y) if labels is None else np.bincount(y).max()
+        if k > most:
+            with pytest.raises(ValueError, match=f"^n_splits must be at most the {most} examples"):
+                k_fold(len(y), k, labels=labels)
+            continue
+        for ours, theirs in zip(k_fold(len(y), k, labels=labels), oracle.split(y, y), strict=True):
+            for a, b in zip(ours, theirs, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("labels", [None, np.repeat([3, 1, 2], [20, 9, 1])], ids=["plain", "stratified"])
+def test_shuffled_folds(labels):
+    folds = k_fold(30, 4, labels=labels, shuffle=True, seed=1)
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(30))
+    for train, test in folds:
+        assert sorted([*train, *test]) == list(range(30))
+        assert len(test) in (7, 8)
+        if labels is not None:
+            assert (labels[test] == 3).sum() == 5
+            assert (labels[test] == 1).sum() in (2, 3)
+    same, other = (k_fold(30, 4, labels=labels, shuffle=True, seed=seed)[0][1].tolist() for seed in (1, 2))
+    assert folds[0][1].tolist() == same != other
+    assert same != k_fold(30, 4, labels=labels)[0][1].tolist()
 
 
 @given(st.integers(0, 20))
@@ -123,6 +195,10 @@ REFUSED = {
         lambda: split_indices(2, (0.5, 0.5), groups=[1, 2]), (), ValueError,
         "groups must be a NumPy array of length 2, got [1, 2] (list)",
     ),
+    "folds": (lambda: k_fold(5, 1), (), ValueError, "n_splits must be an integer >= 2, got 1"),
+    "fold seed": (lambda: k_fold(5, 2, seed=-1), (), ValueError, "seed must be an integer >= 0, got -1"),
+    "no examples": (lambda: k_fold(0, 2), (), ValueError, "size must be an integer >= 1, got 0"),
+    "fold labels": (lambda: k_fold(5, 2, labels=FLAGS), (), ValueError, "labels must be a NumPy array of length 5"),
     "seed": (lambda: split_indices(9, (0.5, 0.5), seed=-1), (), ValueError, "seed must be an integer >= 0, got -1"),
     "wrong": (error_interval, (5, 4), ValueError, "wrong must be an integer in [0, 4], got 5"),
     "none": (error_interval, (0, 0), ValueError, "size must be an integer >= 1, got 0"),

@@ -2,6 +2,7 @@
 
 import re
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -121,13 +122,13 @@ def test_error_of_the_first_order_estimate_falls_with_the_square_of_the_step():
 @pytest.mark.verifies("eq-logistic-model", "eq-update")
 def test_one_step_by_hand(close):
     X, y = np.array([[1.0], [3.0]]), np.array([0, 1])
-    model = LogisticRegression(lr=0.5, max_iter=1).fit(X, y)
+    model = LogisticRegression(lr=0.5, max_iter=1, tol=0.0).fit(X, y)
     # at w = b = 0 every probability is 1/2, so dw = (1/2 * 1 - 1/2 * 3) / 2 = -1/2 and db = 0
     close(model.weight, np.array([0.25]))
     assert model.bias == 0
     assert model.costs == [pytest.approx(np.log(2))]
-    close(model.predict_proba(X), 1 / (1 + np.exp(-0.25 * X[:, 0])))
-    two = LogisticRegression(lr=0.5, max_iter=2).fit(X, y)
+    close(model.predict_proba(X)[:, 1], 1 / (1 + np.exp(-0.25 * X[:, 0])))
+    two = LogisticRegression(lr=0.5, max_iter=2, tol=0.0).fit(X, y)
     dw, db = gradients(X, y, np.array([0.25]), 0.0)
     close(two.weight, 0.25 - 0.5 * dw)
     close(two.bias, -0.5 * db)
@@ -161,17 +162,17 @@ def test_coefficients_are_scikit_learns_with_the_same_penalty_on_digits():
 
 def test_default_step_never_raises_the_cost_and_half_of_the_curvature_is_exceeded(tumours):
     X, y = tumours
-    costs = LogisticRegression(max_iter=300).fit(X, y).costs
+    costs = LogisticRegression(max_iter=300, tol=0.0).fit(X, y).costs
     assert np.all(np.diff(costs) < 0)
     # the largest eigenvalue of the Hessian at the start, where sigma' is 1/4, is the bound itself
     with_bias = np.column_stack([X, np.ones(len(X))])
     curvature = np.linalg.eigvalsh(with_bias.T @ with_bias / (4 * len(X))).max()
     start = np.zeros(4), 0.0
     dw, db = gradients(X, y, *start)
-    one = LogisticRegression(max_iter=1).fit(X, y)
+    one = LogisticRegression(max_iter=1, tol=0.0).fit(X, y)
     np.testing.assert_allclose(one.weight, -dw / curvature)
     assert one.bias == pytest.approx(-db / curvature)
-    decayed = LogisticRegression(max_iter=1, weight_decay=2.0).fit(X, y)
+    decayed = LogisticRegression(max_iter=1, weight_decay=2.0, tol=0.0).fit(X, y)
     np.testing.assert_allclose(decayed.weight, -dw / (curvature + 2))
 
 
@@ -200,14 +201,47 @@ def test_costs_include_the_penalty_and_probabilities_the_bias(close):
     shorter = LogisticRegression(weight_decay=0.5, max_iter=2, tol=0.0).fit(X, y)
     close(model.costs[2], cost(X, y, shorter.weight, shorter.bias, weight_decay=0.5))
     assert abs(model.bias) > 1e-3
-    close(model.predict_proba(X), 1 / (1 + np.exp(-(X @ model.weight + model.bias))))
+    close(model.predict_proba(X)[:, 1], 1 / (1 + np.exp(-(X @ model.weight + model.bias))))
+    close(model.predict_proba(X).sum(1), np.ones(12))
+    close(model.decision_function(X), X @ model.weight + model.bias)
     assert model.predict(X).dtype.kind == "i"
 
 
 def test_predict_puts_one_half_in_class_one():
-    model = LogisticRegression(max_iter=1, lr=1.0)
+    model = LogisticRegression(max_iter=1, lr=1.0, tol=0.0)
     model.fit(np.array([[1.0], [-1.0]]), np.array([1, 0]))
     assert model.predict(np.array([[0.0], [-1e-9], [1e-9]])).tolist() == [1, 0, 1]
+
+
+def test_says_that_it_has_not_converged():
+    X, y, _, _ = problem(12)
+    with pytest.warns(
+        RuntimeWarning, match=r"^LogisticRegression has not converged in max_iter=3 steps: the gradient is"
+    ):
+        model = LogisticRegression(weight_decay=0.5, max_iter=3).fit(X, y)
+    assert not model.converged
+    assert LogisticRegression(weight_decay=0.5, tol=0.3).fit(X, y).converged
+    assert not LogisticRegression(weight_decay=0.5, max_iter=3, tol=0.0).fit(X, y).converged, "all steps were asked for"
+    model = LogisticRegression(weight_decay=0.5).fit(X, y)
+    model.set_params(max_iter=2, tol=0.0).fit(X, y)
+    assert not model.converged
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_alone_is_refused(label):
+    with pytest.raises(ValueError, match=f"^y must hold both classes, got {label} alone$"):
+        LogisticRegression().fit(np.eye(3), np.full(3, label))
+
+
+@given(arrays(float, 5, elements=st.floats(-745, 745)))
+def test_loss_is_accurate_over_the_whole_range(z):
+    """To a few units in the last place, also where the score is sure and right."""
+    for label in (0, 1):
+        found = binary_cross_entropy(z, np.full(5, label))
+        with mpmath.workdps(50):
+            exact = [mpmath.log1p(mpmath.exp(-value if label else value)) for value in map(mpmath.mpf, z)]
+            for ours, theirs in zip(found, exact, strict=True):
+                assert abs(ours - theirs) <= 4e-16 * theirs + 5e-324
 
 
 def test_defaults():

@@ -1,9 +1,10 @@
 """Mirrors dlref/neurons/outputs_and_losses.py."""
 
+import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import optimize, special, stats
@@ -200,11 +201,52 @@ def test_multiplier_is_what_makes_the_constraint_hold(total):
     np.testing.assert_allclose(p / found.x, 1 / total, rtol=1e-4)
 
 
+SCORES = arrays(float, 4, elements=st.floats(-745, 745))
+
+
+@given(SCORES, st.integers(0, 3))
+@example(np.array([40.0, 0.0, -3.0, -9.0]), 0)
+def test_cross_entropy_is_accurate_over_the_whole_range(z, k):
+    """To a few units in the last place, also where the score is sure and right."""
+    with mpmath.workdps(50):
+        values = [mpmath.mpf(v) - mpmath.mpf(z[k]) for n, v in enumerate(z) if n != k]
+        exact = mpmath.log1p(mpmath.fsum(map(mpmath.exp, values)))
+    found = cross_entropy(z, np.array(k))
+    assert abs(found - exact) <= 1e-15 * exact + 5e-324
+    assert abs(log_softmax(z)[k] + exact) <= 1e-15 * exact + 5e-324
+
+
+def test_cross_entropy_of_huge_scores():
+    assert cross_entropy(np.array([[1e308, -1e308]]), np.array([0])).tolist() == [0]
+    assert cross_entropy(np.array([[1e308, -1e308]]), np.array([1])).tolist() == [np.inf]
+
+
+@given(
+    arrays(float, 4, elements=st.floats(1e-3, 1)), arrays(float, 4, elements=st.floats(-1, 1)),
+    st.sampled_from([1.0, 0.3, 1e-2, 1e-5, 1e-9, 1e-14]),
+)  # fmt: skip
+def test_divergence_is_accurate_however_near_the_two_are(p, direction, distance):
+    p = p / p.sum()
+    q = p * np.exp(distance * direction)
+    q = q / q.sum()
+    with mpmath.workdps(60):
+        pairs = [(mpmath.mpf(a), mpmath.mpf(b)) for a, b in zip(p, q, strict=True)]
+        exact = mpmath.fsum(a * mpmath.log(a / b) - a + b for a, b in pairs)
+    assert abs(kl_divergence(p, q) - exact) <= 3e-15 * exact
+
+
+def test_divergence_at_the_borders():
+    far = kl_divergence(np.array([1e-300, 1.0]), np.array([1.0, 1e-300]))
+    assert far == pytest.approx(300 * np.log(10))
+    assert kl_divergence(np.array([0.0, 1.0]), np.array([1e-9, 1 - 1e-9])) == pytest.approx(1e-9)
+
+
 def test_divergence_is_never_below_zero_by_rounding():
     p = distributions(500, 7)
     q = p * (1 + 1e-9 * scores(500, 7))
     q /= q.sum(1, keepdims=True)
-    assert kl_divergence(p, q).min() == 0
+    assert kl_divergence(p, q).min() >= 0
+    np.testing.assert_array_equal(kl_divergence(p, p), 0)
     assert (distribution_cross_entropy(p, q) - entropy(p)).min() < 0, "it would be"
 
 

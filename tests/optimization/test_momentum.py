@@ -242,3 +242,20 @@ def ahead(theta=THETA, lr=0.1, momentum=0.5, steps=1):
 def test_bad_input_names_the_offender(call, error, message):
     with pytest.raises(error, match="^" + re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 1 - 1e-6, 1 - 1e-12])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_average_is_accurate_also_with_a_very_long_memory(beta, dtype):
+    """Against twice the digits: 1 - beta ** t would cancel, and in single precision rounding adds up."""
+    x = torch.rand(300, dtype=dtype)
+    wide, long = x.numpy().astype(np.longdouble), np.longdouble(beta)
+    powers = long ** np.arange(300)[::-1].astype(np.longdouble)
+    for t in (1, 2, 17, 300):
+        weights = powers[-t:]
+        plain = (1 - long) * (weights * wide[:t]).sum()
+        for corrected in (False, True):
+            found = ewma(x, beta, bias_correction=corrected)[t - 1].item()
+            exact = plain / ((1 - long) * weights.sum()) if corrected else plain
+            assert abs(found - exact) <= 20 * torch.finfo(dtype).eps * exact
+    assert ewma(x, beta).dtype == dtype

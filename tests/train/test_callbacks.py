@@ -72,6 +72,56 @@ def test_early_stopping_may_keep_the_last_weights_and_watch_another_column():
     assert EarlyStopping(mode="max").best == -np.inf
 
 
+@pytest.mark.parametrize("ending", ["epochs", "another callback", "error"])
+def test_early_stopping_restores_the_best_however_training_ends(ending):
+    """The loss rises from the second epoch on."""
+    best = {}
+
+    def watch(state):
+        if state.epoch == 1:
+            best.update(weights(model))
+        state.stop = state.stop or (ending == "another callback" and state.epoch == 3)
+        if ending == "error" and state.epoch == 3:
+            raise RuntimeError("power cut")
+
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=30.0)
+    arguments = {"optimizer": optimizer, "callbacks": [EarlyStopping(10, monitor="loss"), watch]}
+    if ending == "error":
+        with pytest.raises(RuntimeError, match="power cut"):
+            trained(model, 3, **arguments)
+    else:
+        history = trained(model, 3, **arguments)
+        assert history["loss"][0] == min(history["loss"])
+    torch.testing.assert_close(weights(model), best, rtol=0, atol=0)
+
+
+def test_an_instance_starts_afresh():
+    stopping, first, second = EarlyStopping(2, monitor="loss"), network(), network()
+    trained(first, 3, callbacks=[stopping])
+    kept = weights(first)
+    alone = trained(network(), 3, callbacks=[EarlyStopping(2, monitor="loss")])
+    again = trained(second, 3, callbacks=[stopping])
+    assert again == alone
+    torch.testing.assert_close(weights(second), kept, rtol=0, atol=0)
+    snapshots = Snapshots([1])
+    trained(network(), 1, callbacks=[snapshots])
+    trained(model := nn.Sequential(nn.Linear(4, 2)), 1, optimizer=sgd(model), callbacks=[snapshots])
+    assert list(snapshots.weights[1]) == ["0.weight", "0.bias"]
+    snapshots.begin(State(0, first, sgd(first)))
+    assert snapshots.weights == {}
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("min", 1), ("max", -1)])
+def test_an_improvement_must_exceed_min_delta(mode, sign):
+    """In binary fractions, so that a step of exactly a quarter is one."""
+    stopping = EarlyStopping(2, mode=mode, min_delta=0.25)
+    state = feed(stopping, [sign * value for value in (4.0, 3.75, 3.5, 3.25)])
+    assert (state.epoch, stopping.best_epoch, state.stop) == (4, 3, False)
+    assert stopping.best == sign * 3.5
+    assert EarlyStopping().min_delta == 0
+
+
 def test_early_stopping_on_losses_that_are_never_finite_changes_nothing():
     state = feed(EarlyStopping(2), [float("nan")] * 3)
     assert state.stop
@@ -93,6 +143,7 @@ def test_snapshots_are_copies():
     ("call", "message"),
     [
         (lambda: EarlyStopping(0), "patience must be an integer >= 1, got 0"),
+        (lambda: EarlyStopping(min_delta=-1.0), "min_delta must be a number in [0, inf), got -1.0"),
         (lambda: EarlyStopping(mode="up"), "mode must be one of 'min', 'max', got 'up' (str)"),
         (lambda: Snapshots([0]), "epochs must be an integer >= 1, got 0"),
     ],

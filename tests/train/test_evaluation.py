@@ -54,6 +54,18 @@ def test_accuracy_counts_also_per_pixel():
         accuracy(output, torch.tensor([1, 0]))
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 1, 2)])
+def test_accuracy_of_one_score_says_one_above_zero(shape):
+    output = torch.tensor([2.0, -1.0, 0.5, -3.0]).reshape(4, *[1] * (len(shape) - 1)).expand(shape)
+    target = torch.tensor([1, 0, 1, 1]).reshape(4, *[1] * (len(shape) - 1)).expand(shape)
+    assert accuracy(output, target).item() == 0.75
+    assert accuracy(output, target.float()).item() == 0.75
+    if len(shape) > 1:
+        assert accuracy(output, target[:, 0]).item() == 0.75
+    with pytest.raises(ValueError, match=r"^target must have shape"):
+        accuracy(output, target[:3])
+
+
 def test_error_rate_weighs_batches_by_their_size_and_does_not_train():
     scores = torch.eye(3).repeat(3, 1)[:7]
     targets = torch.tensor([0, 1, 0, 0, 1, 2, 1])  # the third and the last are wrong
@@ -85,6 +97,7 @@ def test_bad_input_of_evaluate_and_predict_names_the_offender():
     for call, error, message in [
         (lambda: evaluate(MODEL, F.cross_entropy, (X, Y[:1])), ValueError, "data must hold as many inputs as targets"),
         (lambda: evaluate(MODEL, F.cross_entropy, (X, Y), batch_size=0), ValueError, "batch_size must be an integer"),
+        (lambda: evaluate(MODEL, F.cross_entropy, (X, Y), metrics={"loss": accuracy}), ValueError, "metrics must not"),
         (lambda: predict(MODEL, X.numpy()), TypeError, "inputs must be a tensor, got float32 array of shape (50, 4)"),
         (lambda: predict(MODEL, X[:0]), ValueError, "inputs must hold at least one example, got torch.float32 tensor"),
         (lambda: predict(MODEL, torch.tensor(1.0)), ValueError, "inputs must hold at least one example"),

@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, TensorDataset
 
 from dlref import train
+from dlref.optimization import HalveOnRise
 from dlref.train import (
     History,
     accuracy,
@@ -17,6 +19,7 @@ from dlref.train import (
     loop,
     processes,
 )
+from dlref.train.processes import Mean
 from tests.train.runs import CPU, META, MODEL, PAIR, Placed, X, Y, network, sgd, trained, weights
 
 
@@ -119,6 +122,122 @@ def test_scheduler_is_stepped_once_an_epoch():
     assert optimizer.param_groups[0]["lr"] == 0.125
 
 
+def test_scheduler_may_be_stepped_at_every_step():
+    model = network()
+    optimizer = sgd(model, lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=8)
+    trained(model, optimizer=optimizer, scheduler=schedule, interval="step", epochs=2)
+    assert schedule.last_epoch == 8
+
+
+@pytest.mark.parametrize("kind", [HalveOnRise, partial(torch.optim.lr_scheduler.ReduceLROnPlateau, patience=0)])
+def test_schedules_that_look_at_the_loss_are_given_that_on_valid(kind):
+    model, rates = network(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=50.0)  # much too large
+    history = trained(
+        model, optimizer=optimizer, scheduler=kind(optimizer), epochs=6, valid=(X[:20], Y[:20]),
+        callbacks=[lambda _: rates.append(optimizer.param_groups[0]["lr"])],
+    )  # fmt: skip
+    assert rates[-1] < 50
+    twin = torch.optim.SGD(model.parameters(), lr=50.0)
+    schedule, want = kind(twin), []
+    for loss in history["valid_loss"]:
+        schedule.step(loss)
+        want.append(twin.param_groups[0]["lr"])
+    assert rates == want
+
+
+@pytest.mark.parametrize(
+    ("settings", "clip"),
+    [({"max_norm": 0.1}, lambda p: nn.utils.clip_grad_norm_(p, 0.1)),
+     ({"clip_value": 0.01}, lambda p: nn.utils.clip_grad_value_(p, 0.01)), ({"max_norm": None}, lambda _: None)],
+)  # fmt: skip
+def test_gradients_are_clipped_before_the_step(close, settings, clip):
+    ours, theirs = network(), network()
+    trained(ours, epochs=1, **settings)
+    optimizer = sgd(theirs)
+    for batch in torch.randperm(50, generator=torch.Generator().manual_seed(0)).split(16):
+        optimizer.zero_grad()
+        F.cross_entropy(theirs(X[batch]), Y[batch]).backward()
+        clip(theirs.parameters())
+        optimizer.step()
+    close(weights(ours), weights(theirs), rtol=1e-5, atol=1e-6)
+
+
+def test_the_smaller_batch_may_be_dropped():
+    model, seen = network(), []
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    history = trained(model, epochs=2, drop_last=True)
+    assert seen == [16] * 6
+    assert len(history["loss"]) == 2
+    seen.clear()
+    trained(model, epochs=None, steps=4, drop_last=True, batch_size=25)
+    assert seen == [25] * 4
+    with pytest.raises(ValueError, match="batch_size must be at most the 50 examples of train where the last batch is"):
+        trained(model, drop_last=True, batch_size=51)
+    trained(model, drop_last=True, batch_size=50, epochs=1)
+
+
+def test_layers_put_in_evaluation_mode_stay_so():
+    """A frozen batch norm keeps its statistics; a model that is in evaluation mode as a whole is trained."""
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout(), nn.Linear(3, 2))
+    model[1].eval()
+    before = model[1].running_mean.clone()
+    trained(model, epochs=2, valid=(X, Y))
+    assert torch.equal(model[1].running_mean, before)
+    assert [module.training for module in model] == [True, False, True, True]
+    model.eval()
+    trained(model, epochs=1)
+    assert not torch.equal(model[1].running_mean, before)
+    assert all(module.training for module in model)
+
+
+def test_an_optimizer_that_asks_for_the_loss(close):
+    def lbfgs(model):
+        return torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=5)
+
+    ours, theirs = network(), network()
+    history = trained(ours, epochs=3, optimizer=lbfgs(ours), batch_size=50)
+    optimizer, losses = lbfgs(theirs), []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(theirs(X), Y)
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        losses.append(optimizer.step(closure).item())
+    close(history["loss"], losses, rtol=1e-4)
+    assert losses[2] < losses[0]
+
+
+def test_a_device_is_asked_seldom_whether_the_loss_is_finite(monkeypatch):
+    """As on a GPU, which would have to be waited for: the error then comes late, and names the batch all the same."""
+    calls = iter(range(1000))
+
+    def loss(output, target):
+        return F.cross_entropy(output, target) * (torch.nan if next(calls) == 230 else 1)
+
+    class Elsewhere(Mean):
+        def first_not_finite(self):
+            asked.append(self.added)
+            return super().first_not_finite()
+
+    asked = []
+    monkeypatch.setattr(loop, "Mean", Elsewhere)
+    monkeypatch.setattr(loop.math, "isfinite", lambda _: True)
+    monkeypatch.setattr(loop, "_look", partial(look, loop._look))
+    model = network()
+    with pytest.raises(FloatingPointError, match=r"^loss is nan at epoch 1, batch 231$"):
+        fit(model, loss, (X.repeat(7, 1), Y.repeat(7)), optimizer=sgd(model), epochs=1, batch_size=1)
+    assert asked == [100, 200, 300]
+
+
+def look(real, mean, state, device):
+    real(mean, state, META)
+
+
 def test_one_batch_overfits():
     model = network()
     history = fit(model, F.cross_entropy, (X[:8], Y[:8]), optimizer=sgd(model, 0.3), epochs=300, batch_size=8)
@@ -194,6 +313,17 @@ REFUSED = {
     "epochs": ({"epochs": 0}, ValueError, "epochs must be an integer >= 1, got 0"),
     "batch": ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1, got 0"),
     "seed": ({"seed": -1}, ValueError, "seed must be an integer >= 0, got -1"),
+    "interval": ({"interval": "batch"}, ValueError, "interval must be one of 'epoch', 'step', got 'batch'"),
+    "schedule": ({"scheduler": 3}, TypeError, "scheduler must be a torch.optim.lr_scheduler.LRScheduler, got 3 (int)"),
+    "no loss": ({"scheduler": HalveOnRise(sgd(MODEL))}, ValueError, "scheduler HalveOnRise needs valid, whose loss it"),
+    "steps of it": (
+        {"scheduler": HalveOnRise(sgd(MODEL)), "valid": (X, Y), "interval": "step"},
+        ValueError,
+        "scheduler HalveOnRise needs valid",
+    ),
+    "norm": ({"max_norm": -1.0}, ValueError, "max_norm must be a number in [0, inf), got -1.0"),
+    "clip": ({"clip_value": -1.0}, ValueError, "clip_value must be a number in [0, inf), got -1.0"),
+    "metric": ({"metrics": {"loss": accuracy}}, ValueError, "metrics must not be called 'loss'"),
     "workers": ({"num_workers": -1}, ValueError, "num_workers must be an integer >= 0, got -1"),
 }
 

@@ -87,7 +87,7 @@ def test_lite_has_no_squeeze_no_silu_and_scales_neither_end():
 
 
 def test_lite_networks_are_the_published_ones():
-    """Parameters and multiply-adds in millions as the README of the release says them (tensorflow/tpu, efficientnet/lite)."""
+    """Parameters and multiply-adds in millions: README of the release (tensorflow/tpu, efficientnet/lite)."""
     assert EFFICIENTNETS_LITE["lite3"] == (1.2, 1.4, 280, 0.3)
     for (name, (_, _, pixels, _)), parameters, products in zip(
         EFFICIENTNETS_LITE.items(), (4.7, 5.4, 6.1, 8.2, 13.0), (407, 631, 899, 1440, 2640), strict=True

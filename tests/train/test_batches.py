@@ -1,0 +1,151 @@
+"""Mirrors dlref/train/batches.py."""
+
+import re
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from dlref.train import accuracy, evaluate, fit
+from dlref.train.batches import each, length, outputs, size_of, split, weight_of
+from tests.train.runs import X, Y, network, sgd, weights
+
+
+class Both(nn.Module):
+    """Takes two arguments, by place or by name."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.body = network()
+
+    def forward(self, x, shift):
+        return self.body(x + shift)
+
+
+SHIFT = 0.1 * torch.ones(50, 4)
+
+
+def test_tuples_dictionaries_and_datasets_train_alike(close):
+    class Named(TensorDataset):
+        def __getitem__(self, index):
+            x, shift, y = super().__getitem__(index)
+            return {"x": x, "shift": shift, "labels": y}
+
+    parts = (X, SHIFT, Y)
+    kinds = [parts, {"shift": SHIFT, "y": Y, "x": X}, TensorDataset(*parts), Named(*parts)]
+    models = []
+    for data in kinds:
+        models.append(Both())
+        fit(models[-1], F.cross_entropy, data, data, optimizer=sgd(models[-1]), epochs=2, batch_size=16)
+    for model in models[1:]:
+        close(weights(model), weights(models[0]))
+
+
+def test_a_loader_makes_its_own_batches(close):
+    data = TensorDataset(X, Y)
+    ours, theirs = network(), network()
+    history = fit(
+        ours, F.cross_entropy, DataLoader(data, 16), DataLoader(data, 7), optimizer=sgd(ours), epochs=2,
+        metrics={"accuracy": accuracy},
+    )  # fmt: skip
+    optimizer = sgd(theirs)
+    for _ in range(2):
+        for x, y in DataLoader(data, 16):
+            optimizer.zero_grad()
+            F.cross_entropy(theirs(x), y).backward()
+            optimizer.step()
+    close(weights(ours), weights(theirs))
+    close(history["valid_loss"][-1], F.cross_entropy(theirs(X), Y).item(), rtol=1e-6)
+    close(history["valid_accuracy"][-1], accuracy(theirs(X), Y).item(), rtol=1e-6)
+    seen = []
+    theirs.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    fit(theirs, F.cross_entropy, DataLoader(data, 16, drop_last=True), optimizer=sgd(theirs), steps=5)
+    assert seen == [16] * 5
+
+
+def test_a_dataset_draws_nothing_from_the_generator_that_dropout_uses(close):
+    models = [network(dropout=0.5), network(dropout=0.5)]
+    for model, data in zip(models, ((X, Y), TensorDataset(X, Y)), strict=True):
+        torch.manual_seed(4)
+        fit(model, F.cross_entropy, data, optimizer=sgd(model), epochs=2, batch_size=16)
+    close(weights(models[0]), weights(models[1]), rtol=0, atol=0)
+
+
+TARGETS = Y.clone()
+TARGETS[3:17] = -100
+WEIGHT = torch.tensor([1.0, 5.0])
+LOSSES = {
+    "ignored": F.cross_entropy,
+    "weighted": nn.CrossEntropyLoss(WEIGHT),
+    "both": partial(F.cross_entropy, weight=WEIGHT, ignore_index=-100),
+    "other index": nn.CrossEntropyLoss(WEIGHT, ignore_index=-100, label_smoothing=0.2),
+}
+
+
+@pytest.mark.parametrize("name", ["ignored", "weighted", "both", "other index"])
+def test_weighted_and_ignored_targets_have_the_mean_of_the_whole(close, name):
+    loss, targets = LOSSES[name], Y if name == "weighted" else TARGETS
+    model = network()
+    want = loss(model(X), targets).item()
+    for data in ((X, targets), TensorDataset(X, targets)):
+        for size in (7, 16, 50, 5):
+            close(evaluate(model, loss, data, batch_size=size)["loss"], want, rtol=1e-5)
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+    close(fit(model, loss, (X, targets), optimizer=frozen, epochs=1, batch_size=7)["loss"][0], want, rtol=1e-5)
+
+
+def test_a_batch_whose_targets_are_all_ignored_is_left_out(close):
+    """Without a mean there is no gradient: NaN would spoil the weights."""
+    targets = torch.full((50,), -100)
+    targets[:20] = Y[:20]
+    ours = network()
+    history = fit(ours, F.cross_entropy, (X, targets), optimizer=sgd(ours, 0.01), epochs=3, batch_size=1)
+    assert all(torch.isfinite(p).all() for p in ours.parameters())
+    assert history["loss"][-1] < 1
+
+
+def test_weights_of_losses():
+    targets = torch.tensor([0, 1, 1, -100])
+    assert weight_of(F.mse_loss, None) is None
+    assert weight_of(nn.CrossEntropyLoss(reduction="sum"), None) is None
+    assert weight_of(F.cross_entropy, (X, Y)) is None, "nothing is ignored"
+    assert weight_of(F.cross_entropy, None)(targets) == 3
+    assert weight_of(partial(F.nll_loss, weight=WEIGHT), (X, Y))(targets) == 11
+    assert weight_of(partial(partial(F.nll_loss, weight=WEIGHT), ignore_index=1), None)(targets[:3]) == 1
+    assert weight_of(nn.NLLLoss(ignore_index=0), None)(targets[:3]) == 2
+    assert weight_of(nn.CrossEntropyLoss(), None)(torch.full((4, 2, 3), 0.5)) == 12, "probabilities of two classes"
+
+
+def test_parts_of_a_batch():
+    x, y = torch.zeros(3, 2), torch.ones(3)
+    assert split([x, y]) == (x, y)
+    inputs, targets = split((x, x, y))
+    assert inputs == (x, x)
+    assert targets is y
+    assert split({"a": x, "target": y}) == ({"a": x}, y)
+    assert size_of(({"a": [x]}, y)) == 3
+    assert each(len, {"a": (x, [y, "name"])}) == {"a": (3, (3, "name"))}
+    model = Both()
+    assert torch.equal(outputs(model, {"shift": SHIFT, "x": X}), model(X, SHIFT))
+    assert torch.equal(outputs(model, (SHIFT, X)), model(SHIFT, X))
+    assert torch.equal(outputs(model.body, X), model.body(X))
+    with pytest.raises(TypeError, match=r"must have its targets under one of labels, label, .* got a, b"):
+        split({"a": x, "b": y})
+    with pytest.raises(TypeError, match="must have its targets under one of"):
+        split({"label": x, "labels": y})
+    for batch in (x, (x,), 3):
+        with pytest.raises(TypeError, match=r"^a batch must be \(inputs, targets\) or a dictionary, got"):
+            split(batch)
+
+
+def test_length_of_dictionaries_and_loaders():
+    assert length("data", {"x": X, "y": Y}) == length("data", (X, SHIFT, Y)) == 50
+    assert length("data", DataLoader(TensorDataset(X, Y), 16)) == 4
+    with pytest.raises(ValueError, match=re.escape("data must hold as many inputs as targets, got 50 and 50 and 3")):
+        length("data", (X, SHIFT, Y[:3]))
+    with pytest.raises(ValueError, match="data must not be empty"):
+        length("data", DataLoader(TensorDataset(X, Y), 60, drop_last=True))
