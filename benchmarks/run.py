@@ -1,10 +1,13 @@
 """Time dlref against torch's own operation in one run, alternately, and print the median of the ratios.
 
 Machines are noisy, so only ratios are printed: each pair is timed back to back, many times; a slow moment hits both.
+Beside dlref stand the ways of two other books, written anew from their formulas, on sizes that they can bear. Rows with
+a ceiling say whether it holds, with 15% slack.
 """
 
 import argparse
 import platform
+import shutil
 import statistics
 import time
 from collections.abc import Callable
@@ -12,10 +15,24 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
 from dlref.convnets import avg_pool2d, conv2d, conv_transpose2d, interpolate, lenet5, max_pool2d
 from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
-from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_
+from dlref.train import fit
+from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_, normalize
+
+SLACK = 1.15
+CEILINGS = {
+    "conv2d 3 x 3": 2.0,
+    "conv2d 3 x 3, stride 2": 2.5,
+    "conv2d 3 x 3, depthwise": 2.5,
+    "max_pool2d 2 x 2": 1.5,
+    "BatchNorm2d, 32 x 32 x 64 x 64": 1.5,
+    "BatchNorm1d, 256 x 512": 2.0,
+    "fit, 20-64-3, batches of 32, to a plain loop": 1.2,
+}
+"""What dlref may take at most, times torch."""
 
 Pair = Callable[[], tuple[Callable[[], object], Callable[[], object]]]  # made when its turn comes, for memory's sake
 
@@ -97,7 +114,7 @@ def layers() -> dict[str, Pair]:
     utils = nn.utils
     return {
         "BatchNorm1d, 256 x 512": norm((BatchNorm1d, nn.BatchNorm1d), torch.randn(256, 512)),
-        "BatchNorm2d, 32 x 64 x 32 x 32": norm((BatchNorm2d, nn.BatchNorm2d), torch.randn(32, 64, 32, 32)),
+        "BatchNorm2d, 32 x 32 x 64 x 64": norm((BatchNorm2d, nn.BatchNorm2d), torch.randn(32, 32, 64, 64)),
         "clip_grad_norm_, 1e+07": lambda: (clip(clip_grad_norm_), clip(utils.clip_grad_norm_)),
         "clip_grad_value_, 1e+07": lambda: (clip(clip_grad_value_), clip(utils.clip_grad_value_)),
     }
@@ -137,6 +154,110 @@ def convolutions(batch: int) -> dict[str, Pair]:
     return kinds
 
 
+def training() -> dict[str, Pair]:
+    """`fit` against the loop over tensors that one writes by hand, and against the loop over a DataLoader."""
+    x, y = torch.randn(3200, 20), torch.randint(3, (3200,))
+
+    def model() -> tuple[nn.Module, torch.optim.Optimizer]:
+        network = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 3))
+        return network, torch.optim.SGD(network.parameters(), lr=0.1)
+
+    def ours() -> None:
+        network, optimizer = model()
+        fit(network, F.cross_entropy, (x, y), optimizer=optimizer, epochs=2, device=torch.device("cpu"))
+
+    def by_hand(batches: Callable) -> Callable[[], None]:
+        def run() -> None:
+            network, optimizer = model()
+            for _ in range(2):
+                for inputs, targets in batches():
+                    optimizer.zero_grad()
+                    F.cross_entropy(network(inputs), targets).backward()
+                    optimizer.step()
+
+        return run
+
+    loader = DataLoader(TensorDataset(x, y), 32, shuffle=True)
+    plain = by_hand(lambda: ((x[batch], y[batch]) for batch in torch.randperm(3200).split(32)))
+    return {
+        "fit, 20-64-3, batches of 32, to a plain loop": lambda: (ours, plain),
+        "fit, 20-64-3, batches of 32, to a DataLoader's loop": lambda: (ours, by_hand(lambda: loader)),
+    }
+
+
+def books(compiled: bool) -> dict[str, Pair]:
+    """The ways of Dive into Deep Learning and of labml's annotated implementations, to torch's."""
+    x, w = torch.randn(1, 3, 16, 16), torch.randn(4, 3, 3, 3)
+    maps = torch.randn(32, 32, 64, 64)
+
+    def positions(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        """Window after window of every channel, as d2l has it."""
+        planes = []
+        for kernels in w:
+            total: torch.Tensor | None = None
+            for plane, kernel in zip(x[0], kernels, strict=True):
+                K, L = kernel.shape
+                rows = [
+                    torch.stack([(plane[i : i + K, j : j + L] * kernel).sum() for j in range(plane.shape[1] - L + 1)])
+                    for i in range(plane.shape[0] - K + 1)
+                ]
+                total = torch.stack(rows) if total is None else total + torch.stack(rows)
+            planes.append(total)
+        return torch.stack(planes)[None]
+
+    def pooled(x: torch.Tensor) -> torch.Tensor:
+        """Window after window, as d2l has it."""
+        rows = [
+            torch.stack([plane[i : i + 2, j : j + 2].max() for i in range(0, 16, 2) for j in range(0, 16, 2)])
+            for plane in x[0]
+        ]
+        return torch.stack(rows).view(1, -1, 8, 8)
+
+    def by_deviations(x: torch.Tensor) -> torch.Tensor:
+        """Mean, then the mean of the squared deviations, as d2l has it."""
+        mean = x.mean((0, 2, 3), keepdim=True)
+        return (x - mean) / (((x - mean) ** 2).mean((0, 2, 3), keepdim=True) + 1e-5).sqrt()
+
+    def by_squares(x: torch.Tensor) -> torch.Tensor:
+        """Mean of the squares less the squared mean, as labml has it."""
+        flat = x.view(x.shape[0], x.shape[1], -1)
+        mean, squares = flat.mean((0, 2)), (flat**2).mean((0, 2))
+        normal = (flat - mean.view(1, -1, 1)) / (squares - mean**2 + 1e-5).sqrt().view(1, -1, 1)
+        return normal.view(x.shape)
+
+    def step(function: Callable, *tensors: torch.Tensor) -> Callable[[], object]:
+        inputs = [t.clone().requires_grad_() for t in tensors]
+        g = torch.ones_like(function(*inputs))
+        return lambda: torch.autograd.grad(function(*inputs), inputs, g)
+
+    def batch_norm(x: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(x, None, None, training=True)
+
+    def pool(x: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(x, 2)
+
+    ways: dict[str, tuple[Callable, Callable, tuple[torch.Tensor, ...]]] = {
+        "convolution, 3 x 16 x 16, d2l's way": (positions, F.conv2d, (x, w)),
+        "convolution, 3 x 16 x 16, dlref": (conv2d, F.conv2d, (x, w)),
+        "max pooling, 3 x 16 x 16, d2l's way": (pooled, pool, (x,)),
+        "max pooling, 3 x 16 x 16, dlref": (lambda x: max_pool2d(x, 2), pool, (x,)),
+        "batch norm, 32 x 32 x 64 x 64, d2l's way": (by_deviations, batch_norm, (maps,)),
+        "batch norm, 32 x 32 x 64 x 64, labml's way": (by_squares, batch_norm, (maps,)),
+        "batch norm, 32 x 32 x 64 x 64, dlref": (normalize, batch_norm, (maps,)),
+    }
+    pairs: dict[str, Pair] = {
+        name: lambda a=a, b=b, t=t: (step(a, *t), step(b, *t)) for name, (a, b, t) in ways.items()
+    }
+    if compiled and shutil.which("g++"):
+        for name, (a, b, t) in ways.items():
+            if "16 x 16, d2l" not in name:  # thousands of operations: compiling them takes minutes
+                pairs[f"{name}, both compiled"] = lambda a=a, b=b, t=t: (
+                    step(torch.compile(a), *t),
+                    step(torch.compile(b), *t),
+                )
+    return pairs
+
+
 def ratio(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[float, float, float]:
     """Median and quartiles of ours over theirs, timed alternately."""
     ratios = []
@@ -158,15 +279,23 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=10_000_000, help="parameters of the optimisers' model")
     parser.add_argument("--batch", type=int, default=32, help="images of the convolutions")
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--eager", action="store_true", help="leave out the rows that are compiled")
     options = parser.parse_args()
     torch.manual_seed(0)
-    pairs = optimizers(options.size) | lenet() | layers() | convolutions(options.batch)
+    pairs = everything(options.size, options.batch, compiled=not options.eager)
     width = max(map(len, pairs))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
-    print(f"{'operation':<{width}}  dlref / torch  quartiles")
+    print(f"{'operation':<{width}}  to torch  quartiles      ceiling")
     for name, pair in pairs.items():
         median, low, high = ratio(*pair(), repeats=options.repeats)
-        print(f"{name:<{width}}  {median:>13.2f}  {low:.2f} ... {high:.2f}")
+        most = CEILINGS.get(name)
+        held = "" if most is None else f"{most} {'holds' if median <= SLACK * most else 'BROKEN'}"
+        print(f"{name:<{width}}  {median:>8.2f}  {low:.2f} ... {high:.2f}  {held}".rstrip(), flush=True)
+
+
+def everything(size: int, batch: int, *, compiled: bool) -> dict[str, Pair]:
+    """All rows of the table."""
+    return optimizers(size) | lenet() | layers() | convolutions(batch) | training() | books(compiled)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,13 @@ def test_ratio_is_ours_over_theirs(monkeypatch):
 
 
 def test_table_has_a_row_for_each_pair():
-    command = [sys.executable, "-m", "benchmarks.run", "--size", "2000", "--batch", "2", "--repeats", "4"]
+    command = [sys.executable, "-m", "benchmarks.run", "--size", "2000", "--batch", "2", "--repeats", "4", "--eager"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     rows = ran.stdout.splitlines()[2:]
-    assert len(rows) == len(run.optimizers(2000) | run.lenet() | run.layers() | run.convolutions(2))
-    assert all(float(row.split()[-4]) > 0 for row in rows)
+    pairs = run.everything(2000, 2, compiled=False)
+    assert len(rows) == len(pairs)
+    width = max(map(len, pairs))
+    assert all(float(row[width:].split()[0]) > 0 for row in rows)
+    assert set(run.CEILINGS) <= set(pairs)
+    assert sum(row.endswith(("holds", "BROKEN")) for row in rows) == len(run.CEILINGS)

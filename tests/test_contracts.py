@@ -12,9 +12,11 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -286,6 +288,20 @@ def test_every_public_name_has_its_example():
             missing += [name] * (name not in FUNCTIONS and name not in OTHERS)
     assert missing == []
     assert set(LAYERS) | set(ARCHITECTURES) | set(FUNCTIONS) <= set(PUBLIC)
+
+
+def test_every_limit_is_on_the_page():
+    page = (Path(__file__).parent.parent / "book/reference/contracts.md").read_text(encoding="utf8")
+    table = page.split("## What is deliberately not done")[1].split("## ")[0]
+    named = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    assert named <= set(PUBLIC)
+    limited = {name for name, examples in {**LAYERS, **FUNCTIONS}.items() if any(e.lacks for e in examples)}
+    assert limited <= named
 
 
 CASES = [

@@ -131,7 +131,7 @@ class ProximalSGD(SGD):
 
     Args:
         params: parameters, or parameter groups.
-        lr: learning rate eta, at least 0.
+        lr: learning rate eta, at least 0; a number, or a tensor of one.
         l1: lambda, at least 0; a group may have its own, such as 0 for biases.
         weight_decay: strength of an L2 penalty beside it, at least 0.
         maximize: climb the function; the penalty pulls towards zero all the same.
@@ -159,7 +159,7 @@ class ProximalSGD(SGD):
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         l1: float = 0.0,
         *,
         weight_decay: float = 0.0,

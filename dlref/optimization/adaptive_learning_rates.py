@@ -28,7 +28,7 @@ class Adagrad(Descent):
 
     Args:
         params: parameters, or parameter groups.
-        lr: learning rate eta, at least 0.
+        lr: learning rate eta, at least 0; a number, or a tensor of one.
         lr_decay: delta, at least 0.
         weight_decay: lambda, at least 0; lambda theta is added to the gradient.
         initial_accumulator_value: what v begins with, at least 0.
@@ -62,7 +62,7 @@ class Adagrad(Descent):
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-2,
+        lr: float | Tensor = 1e-2,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
@@ -118,7 +118,7 @@ class RMSProp(Descent):
 
     Args:
         params: parameters, or parameter groups.
-        lr: learning rate eta, at least 0.
+        lr: learning rate eta, at least 0; a number, or a tensor of one.
         alpha: share of the past in the average, in [0, 1].
         eps: epsilon, at least 0.
         weight_decay: lambda, at least 0; lambda theta is added to the gradient.
@@ -165,7 +165,7 @@ class RMSProp(Descent):
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-2,
+        lr: float | Tensor = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -221,7 +221,7 @@ class Adam(Descent):
 
     Args:
         params: parameters, or parameter groups.
-        lr: learning rate eta, at least 0.
+        lr: learning rate eta, at least 0; a number, or a tensor of one.
         betas: beta_1 and beta_2, each in [0, 1).
         eps: epsilon, at least 0.
         weight_decay: lambda, at least 0; lambda theta is added to the gradient.
@@ -263,7 +263,7 @@ class Adam(Descent):
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -322,7 +322,7 @@ class AdamW(Adam):
 
     Args:
         params: parameters, or parameter groups.
-        lr: learning rate eta, at least 0.
+        lr: learning rate eta, at least 0; a number, or a tensor of one.
         betas: beta_1 and beta_2, each in [0, 1).
         eps: epsilon, at least 0.
         weight_decay: lambda, at least 0.
@@ -358,7 +358,7 @@ class AdamW(Adam):
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,

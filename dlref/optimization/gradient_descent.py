@@ -127,12 +127,13 @@ class Descent(Optimizer):
                     f"state_dict must hold {name} of each parameter, got "
                     f"{', '.join(map(repr, state))}"
                 )
+        for name, value in state.items():
             if name == "step":
-                state[name] = torch.as_tensor(state[name], dtype=torch.float32)
-            elif state[name].shape != theta.shape:
+                state[name] = torch.as_tensor(value, dtype=torch.float32)
+            elif value is not None and value.shape != theta.shape:
                 raise ValueError(
                     f"state_dict must hold {name} of shape {tuple(theta.shape)}, got "
-                    f"{tuple(state[name].shape)}"
+                    f"{tuple(value.shape)}"
                 )
 
     def _begun(self, theta: Tensor, group: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +204,7 @@ class SGD(Descent):
 
     Args:
         params: parameters, or parameter groups.
-        lr: learning rate eta, at least 0.
+        lr: learning rate eta, at least 0; a number, or a tensor of one.
         weight_decay: lambda, at least 0.
         maximize: climb instead of descend.
 
@@ -236,7 +237,7 @@ class SGD(Descent):
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         *,
         weight_decay: float = 0.0,
         maximize: bool = False,

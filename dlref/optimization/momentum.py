@@ -71,7 +71,7 @@ class Momentum(Descent):
 
     Args:
         params: parameters, or parameter groups.
-        lr: learning rate eta, above 0 or equal.
+        lr: learning rate eta, at least 0; a number, or a tensor of one.
         momentum: mu, in [0, 1).
         dampening: tau, in [0, 1]; ``dampening = momentum`` makes v a moving average of
             the gradients.
@@ -110,7 +110,7 @@ class Momentum(Descent):
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         momentum: float = 0.9,
         *,
         dampening: float = 0.0,
@@ -155,7 +155,7 @@ class Nesterov(Momentum):
 
     Args:
         params: parameters, or parameter groups.
-        lr: learning rate eta, at least 0.
+        lr: learning rate eta, at least 0; a number, or a tensor of one.
         momentum: mu, in [0, 1).
         weight_decay: lambda, at least 0.
         maximize: climb instead of descend.
@@ -183,7 +183,7 @@ class Nesterov(Momentum):
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         momentum: float = 0.9,
         *,
         weight_decay: float = 0.0,

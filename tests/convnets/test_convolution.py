@@ -11,11 +11,22 @@ from scipy import signal
 from torch import nn
 from torch.nn import functional as F
 
-from dlref.convnets import Conv2d, avg_pool2d, conv2d, max_pool2d, output_size, receptive_field, toeplitz
+from dlref.convnets import (
+    AvgPool2d,
+    Conv2d,
+    MaxPool2d,
+    avg_pool2d,
+    conv2d,
+    max_pool2d,
+    output_size,
+    receptive_field,
+    toeplitz,
+)
 from dlref.convnets._correlation import correlate, paint
 from dlref.convnets._windows import Geometry
 
 DOUBLE = torch.float64
+X, W = torch.zeros(2, 4, 6, 7), torch.zeros(6, 4, 3, 2)
 
 
 def rand(*shape, dtype=DOUBLE):
@@ -195,6 +206,89 @@ def test_average_pooling_is_torchs(same, case):
     same(avg_pool2d(x, **POOLS[case]), F.avg_pool2d(x, **POOLS[case]), (x,))
 
 
+@pytest.mark.parametrize("function", ["max", "average", "average without padding"])
+@given(st.data())
+def test_drawn_poolings_are_torchs(same, function, data):
+    """With windows that begin on the image and end beyond it."""
+    draw = data.draw
+    kernel, stride = (draw(st.tuples(st.integers(1, 4), st.integers(1, 4))) for _ in range(2))
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    gaps = draw(st.tuples(st.integers(1, 2), st.integers(1, 2))) if function == "max" else (1, 1)
+    H, W = (
+        draw(st.integers(max(1, d * (k - 1) + 1 - 2 * p), 9)) for k, p, d in zip(kernel, padding, gaps, strict=True)
+    )
+    x = rand(2, 2, H, W)
+    settings = {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": draw(st.booleans())}
+    if function == "max":
+        settings["dilation"] = gaps
+        ours, theirs, layers = max_pool2d, F.max_pool2d, (MaxPool2d, nn.MaxPool2d)
+    else:
+        settings["count_include_pad"] = function == "average"
+        ours, theirs, layers = avg_pool2d, F.avg_pool2d, (AvgPool2d, nn.AvgPool2d)
+    # torch writes where it must not if a window holds no pixel at all
+    assume(ours(x, **settings).isfinite().all())
+    same(ours(x, **settings), theirs(x, **settings), (x,))
+    same(layers[0](**settings)(x), layers[1](**settings)(x), (x,))
+
+
+def test_layers_of_pooling():
+    assert repr(MaxPool2d(2)) == "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"
+    shown = "kernel_size=(3, 2), stride=1, padding=(1, 0), ceil_mode=True, count_include_pad=False"
+    assert repr(AvgPool2d((3, 2), 1, (1, 0), True, False)) == f"AvgPool2d({shown})"
+    assert (MaxPool2d(3).stride, AvgPool2d(3).stride, AvgPool2d(3).padding, AvgPool2d(3).count_include_pad) == (
+        3,
+        3,
+        0,
+        True,
+    )
+    assert (MaxPool2d(3, 2, 1, 2, True).dilation, MaxPool2d(2).dilation) == (2, 1)
+
+
+@pytest.mark.parametrize("size", [17, 16])
+def test_windows_of_more_than_255_pixels_remember_the_largest(same, size):
+    x = rand(1, 2, 20, 20)
+    same(max_pool2d(x, size, 3), F.max_pool2d(x, size, 3), (x,))
+
+
+def test_gradient_of_pooling_may_be_infinite():
+    x = torch.tensor([[[[1.0, 2.0], [0.0, 1.0]]]], requires_grad=True)
+    max_pool2d(x, 2).backward(torch.tensor([[[[torch.inf]]]]))
+    assert x.grad.flatten().tolist() == [0, torch.inf, 0, 0]
+
+
+def test_layer_shows_its_settings_and_has_torchs_attributes():
+    layer = Conv2d(4, 6, (3, 2), stride=2, padding=(1, 0), dilation=(1, 2), groups=2, bias=False)
+    shown = "kernel_size=(3, 2), stride=(2, 2), padding=(1, 0), dilation=(1, 2), groups=2, bias=False"
+    assert repr(layer) == f"Conv2d(4, 6, {shown})"
+    assert repr(Conv2d(1, 2, 3)) == "Conv2d(1, 2, kernel_size=(3, 3))"
+    assert repr(Conv2d(1, 2, 3, padding="same")) == "Conv2d(1, 2, kernel_size=(3, 3), padding=same)"
+    theirs = nn.Conv2d(4, 6, (3, 2), stride=2, padding=(1, 0), dilation=(1, 2), groups=2, bias=False)
+    for name in (
+        "in_channels",
+        "out_channels",
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "padding_mode",
+    ):
+        assert getattr(layer, name) == getattr(theirs, name), name
+    half = Conv2d(2, 3, 1, device="meta", dtype=torch.float64)
+    assert half.weight.is_meta
+    assert half.weight.dtype == half.bias.dtype == torch.float64
+    before = (layer.weight.detach().clone(), Conv2d(1, 2, 3).weight)
+    layer.reset_parameters()
+    assert not torch.equal(layer.weight, before[0])
+
+
+@pytest.mark.parametrize("call", [lambda x: conv2d(x, W), lambda x: max_pool2d(x, 2), lambda x: avg_pool2d(x, 2)])
+def test_one_image_and_none(call):
+    x = torch.randn(2, 4, 6, 7)
+    torch.testing.assert_close(call(x[0]), call(x)[0])
+    assert call(x[:0]).shape == (0, *call(x).shape[1:])
+
+
 def test_many_images_are_pooled_in_several_chunks(same):
     x = torch.randn(40, 8, 64, 64, requires_grad=True)
     same(max_pool2d(x, 2), F.max_pool2d(x, 2), (x,))
@@ -286,9 +380,6 @@ def test_parameters_of_the_small_network_layer_by_layer():
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
-X, W = torch.zeros(2, 4, 6, 7), torch.zeros(6, 4, 3, 2)
-
-
 @pytest.mark.parametrize(
     ("function", "arguments", "error", "message"),
     [
@@ -318,6 +409,10 @@ X, W = torch.zeros(2, 4, 6, 7), torch.zeros(6, 4, 3, 2)
         (Conv2d, (1, 6, 3, 2, "same"), ValueError, "padding 'same' needs stride 1, got (2, 2)"),
         (Conv2d, (1, 6, 3, 0), ValueError, "stride must be an integer >= 1, got 0"),
         (Conv2d, (1, 6, 3, 1, 0, 0), ValueError, "dilation must be an integer >= 1, got 0"),
+        (Conv2d, (1, 6, 3, 1, 0, 1, 1, True, "reflect"), ValueError, "padding_mode must be one of 'zeros', got 'refl"),
+        (conv2d, (X[:, :, :0], W), ValueError, "x must hold pixels, got torch.float32 tensor of shape (2, 4, 0, 7)"),
+        (max_pool2d, (X[:, :0], 2), ValueError, "x must hold pixels, got"),
+        (avg_pool2d, (3, 2), TypeError, "x must be a torch.Tensor of shape (B C H W), got 3 (int)"),
         (Conv2d, (1, 6, 3, 1, -2), ValueError, "padding must be an integer >= 0, got -2"),
         (output_size, (0, 3), ValueError, "size must be an integer >= 1, got 0"),
         (output_size, (4, 0), ValueError, "kernel_size must be an integer >= 1, got 0"),

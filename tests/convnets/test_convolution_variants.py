@@ -11,6 +11,7 @@ from dlref.convnets import (
     Conv2d,
     ConvTranspose2d,
     DepthwiseSeparable,
+    Upsample,
     conv2d,
     conv_transpose2d,
     interpolate,
@@ -220,6 +221,47 @@ def test_one_by_one_convolution_is_a_dense_layer_at_every_pixel(close):
 
 
 X, W = torch.zeros(2, 4, 3, 5), torch.zeros(4, 2, 3, 2)
+
+
+@given(st.data())
+def test_drawn_interpolations_are_torchs(same, data):
+    """By a factor too, also where the size stays or doubles, which torch treats by rules of their own."""
+    draw = data.draw
+    x = rand(1, 2, draw(st.integers(1, 7)), draw(st.integers(1, 7)))
+    kind = draw(st.sampled_from([{}, {"mode": "bilinear"}, {"mode": "bilinear", "align_corners": True}]))
+    if draw(st.booleans()):
+        size = {"scale_factor": draw(st.tuples(*[st.sampled_from([1.0, 1.1, 1.5, 2.0, 2.1, 2.4, 3.0])] * 2))}
+    else:
+        size = {"size": draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))}
+    theirs = F.interpolate(x, **size, **kind)
+    same(interpolate(x, **size, **kind), theirs, (x,))
+    same(Upsample(**size, **kind)(x), theirs, (x,))
+
+
+def test_size_that_stays_takes_every_pixel_where_it_is():
+    x = torch.tensor([[[[0.0, 1.0]]]])
+    assert interpolate(x, scale_factor=1.1).flatten().tolist() == [0, 1]
+
+
+def test_layers_show_their_settings():
+    assert repr(Upsample(scale_factor=2.0)) == "Upsample(scale_factor=2.0, mode='nearest')"
+    assert repr(Upsample((2, 3), mode="bilinear", align_corners=True)) == (
+        "Upsample(size=(2, 3), mode='bilinear', align_corners=True)"
+    )
+    layer = ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2, dilation=2)
+    shown = "kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 1), dilation=(2, 2), groups=2"
+    assert repr(layer) == f"ConvTranspose2d(4, 6, {shown})"
+    assert layer.weight.shape == (4, 3, 3, 3)
+    assert layer.in_channels == 4
+    double = ConvTranspose2d(2, 3, 1, device="meta", dtype=torch.float64)
+    assert double.bias.is_meta
+    assert double.weight.dtype == torch.float64
+
+
+def test_one_image_of_a_transposed_convolution():
+    x, w = torch.randn(2, 3, 4, 5), torch.randn(3, 2, 3, 3)
+    torch.testing.assert_close(conv_transpose2d(x[1], w), conv_transpose2d(x, w)[1])
+    assert conv_transpose2d(x[:0], w).shape == (0, 2, 6, 7)
 
 
 @pytest.mark.parametrize(

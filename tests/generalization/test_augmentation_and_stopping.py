@@ -247,3 +247,41 @@ def test_bad_input_names_the_offender(case, refuses):
 @pytest.mark.parametrize("kind", LAYERS)
 def test_pictures_have_four_axes(kind, refuses):
     refuses(LAYERS[kind](), (X[0],), ValueError, "x must have shape (B, ")
+
+
+def test_standardize_loads_its_own_state(close):
+    x = torch.randn(9, 4)
+    fitted, fresh = Standardize().fit(x), nn.Sequential(nn.Identity(), Standardize())
+    fresh.load_state_dict({f"1.{name}": value for name, value in fitted.state_dict().items()})
+    close(fresh(x), fitted(x))
+    other = Standardize().fit(torch.randn(5, 2))
+    other.load_state_dict(fitted.state_dict())
+    close(other(x), fitted(x))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        Standardize().load_state_dict({"mean": torch.zeros(2)})
+
+
+@pytest.mark.parametrize("value", [0.1, -1e6, 1e-20])
+def test_feature_that_never_varies_becomes_exactly_zero(value):
+    """The mean of a thousand equal numbers is not that number."""
+    x = torch.full((1000, 1), value)
+    layer = Standardize().fit(x)
+    assert not layer(x).any()
+    assert layer(x + 1).allclose(torch.ones(1), atol=0.1)
+
+
+def test_settings_are_shown():
+    assert repr(Standardize(0.5)) == "Standardize(eps=0.5)"
+    assert repr(RandomHorizontalFlip(0.2)) == "RandomHorizontalFlip(p=0.2)"
+    assert repr(RandomCrop(2, fill=1.0)) == "RandomCrop(padding=2, fill=1.0)"
+    shown = "degrees=9.0, translate=0.1, scale=(0.5, 2.0), shear=3.0, fill=1.0"
+    assert repr(RandomAffine(9.0, 0.1, (0.5, 2.0), 3.0, fill=1.0)) == f"RandomAffine({shown})"
+    assert repr(ColorJitter(0.1, 0.2, 0.3)) == "ColorJitter(brightness=0.1, contrast=0.2, saturation=0.3)"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_pictures_in_half_precision_are_moved(dtype):
+    x, matrix = torch.rand(2, 1, 5, 5), affine_matrix(torch.tensor([20.0, 90.0]))
+    moved = transform(x.to(dtype), matrix)
+    assert moved.dtype == dtype
+    torch.testing.assert_close(moved.float(), transform(x, matrix), rtol=3e-2, atol=3e-2)

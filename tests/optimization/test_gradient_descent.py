@@ -1,7 +1,9 @@
 """Mirrors dlref/optimization/gradient_descent.py."""
 
+import copy
 import itertools
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +13,21 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from dlref.optimization import SGD, SURFACES, Descent, Surface, flat_loss, minibatches, trajectory
+from dlref.optimization import (
+    SGD,
+    SURFACES,
+    Adagrad,
+    Adam,
+    AdamW,
+    Descent,
+    Momentum,
+    Nesterov,
+    RMSProp,
+    Surface,
+    flat_loss,
+    minibatches,
+    trajectory,
+)
 
 CASES = {
     "plain": {"lr": 0.1},
@@ -273,3 +289,120 @@ def test_sparse_gradients_are_refused():
     message = re.escape("params must have dense gradients, got a torch.sparse_coo one")
     with pytest.raises(TypeError, match=f"^{message}$"):
         rule.step()
+
+
+RULES = {
+    "SGD": SGD, "Momentum": Momentum, "Nesterov": Nesterov, "Adagrad": partial(Adagrad, lr_decay=0.1),
+    "RMSProp": partial(RMSProp, momentum=0.5, centered=True), "Adam": partial(Adam, amsgrad=True), "AdamW": AdamW,
+}  # fmt: skip
+
+
+def moved(rule, parameters, steps=3, begin=0):
+    for t in range(begin, begin + steps):
+        for theta in parameters:
+            theta.grad = torch.sin(theta.detach() + t)
+        rule.step()
+    return [theta.detach().clone() for theta in parameters]
+
+
+def parameters():
+    return [nn.Parameter(torch.linspace(-1, 1, 6, dtype=torch.float64).reshape(2, 3)), nn.Parameter(torch.tensor(0.5))]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_states_of_older_torch_are_filled_in(name, close):
+    ours = RULES[name](mine := parameters(), lr=0.1)
+    moved(ours, mine)
+    state = copy.deepcopy(ours.state_dict())
+    for group in state["param_groups"]:
+        for late in {"maximize", "decoupled_weight_decay"} & set(group):
+            del group[late]
+    for entry in state["state"].values():
+        if "step" in entry:
+            entry["step"] = int(entry["step"])
+    other = RULES[name](others := [nn.Parameter(p.detach().clone()) for p in mine], lr=0.5)
+    other.load_state_dict(state)
+    assert other.param_groups[0]["maximize"] is False
+    assert all(torch.is_tensor(entry["step"]) for entry in other.state.values() if "step" in entry)
+    close(moved(other, others, 2, 3), moved(ours, mine, 2, 3))
+
+
+def test_a_rule_stays_what_its_class_is(close):
+    """Whatever the state says: Adam's in AdamW, the heavy ball's in Nesterov's form."""
+    adam = Adam(mine := parameters(), lr=0.1, weight_decay=0.3)
+    moved(adam, mine)
+    adamw = AdamW(others := [nn.Parameter(p.detach().clone()) for p in mine])
+    adamw.load_state_dict(copy.deepcopy(adam.state_dict()))
+    twin = torch.optim.AdamW(theirs := [nn.Parameter(p.detach().clone()) for p in mine])
+    twin.load_state_dict(copy.deepcopy(adam.state_dict()))
+    close(moved(adamw, others, 2, 3), moved(twin, theirs, 2, 3))
+    for kind, foreign, wrong in (
+        (Nesterov, Momentum, "with nesterov=True, got nesterov=False"),
+        (Momentum, Nesterov, "with nesterov=False, got nesterov=True"),
+        (Adam, AdamW, "with decoupled_weight_decay=False, got decoupled_weight_decay=True"),
+    ):
+        with pytest.raises(ValueError, match=f"^state_dict must be of an optimizer {wrong}$"):
+            kind(parameters()).load_state_dict(foreign(parameters()).state_dict())
+
+
+def test_states_of_another_rule_are_refused_and_nothing_changes():
+    rules = {name: make(parameters(), lr=0.1) for name, make in RULES.items()}
+    for rule in rules.values():
+        moved(rule, rule.param_groups[0]["params"])
+    for name, foreign, message in (
+        ("SGD", "Adam", "state_dict must hold nothing of each parameter, got exp_avg"),
+        ("SGD", "Momentum", "momentum must be a number in [0, 0], got 0.9"),
+        ("Momentum", "Adam", "state_dict must hold momentum in each group, got one of another optimizer"),
+        ("Adam", "RMSProp", "state_dict must hold decoupled_weight_decay in each group, got one of"),
+        ("RMSProp", "Adam", "state_dict must hold alpha in each group, got one of another optimizer"),
+        ("Adagrad", "SGD", "state_dict must hold lr_decay in each group, got one of another optimizer"),
+    ):
+        before = copy.deepcopy(rules[name].state_dict())
+        state = rules[foreign].state_dict()
+        if (name, foreign) == ("Adam", "RMSProp"):
+            message = "betas must be two numbers in [0, 1), got None"
+        with pytest.raises((ValueError, TypeError), match="^" + re.escape(message)):
+            rules[name].load_state_dict(state)
+        torch.testing.assert_close(rules[name].state_dict(), before)
+    state = copy.deepcopy(rules["Adam"].state_dict())
+    del state["state"][0]["exp_avg_sq"]
+    with pytest.raises(ValueError, match=r"^state_dict must hold exp_avg_sq of each parameter, got 'exp_avg'"):
+        Adam(parameters(), amsgrad=True).load_state_dict(state)
+    state = copy.deepcopy(rules["Momentum"].state_dict())
+    state["state"][0]["momentum_buffer"] = torch.zeros(3)
+    with pytest.raises(ValueError, match=r"^state_dict must hold momentum_buffer of shape \(2, 3\), got \(3,\)$"):
+        Momentum(parameters()).load_state_dict(state)
+
+
+def test_sgd_has_no_momentum_that_a_schedule_could_change():
+    rule = SGD(parameters(), lr=0.1)
+    assert "momentum" not in rule.param_groups[0]
+    exported = rule.state_dict()["param_groups"][0]
+    assert (exported["momentum"], exported["dampening"], exported["nesterov"]) == (0, 0, False)
+    twin = torch.optim.SGD(parameters())
+    twin.load_state_dict(rule.state_dict())
+    moved(twin, twin.param_groups[0]["params"])
+    rule.load_state_dict(twin.state_dict())
+    assert "momentum" not in rule.param_groups[0]
+
+
+def test_rate_may_be_a_tensor(close):
+    for make in RULES.values():
+        want = moved(make(a := parameters(), lr=0.25), a)
+        close(moved(make(b := parameters(), lr=torch.tensor(0.25)), b), want)
+    with pytest.raises(ValueError, match=r"^lr must be a number in \[0, inf\), got -1.0$"):
+        SGD(parameters(), lr=torch.tensor(-1.0))
+    with pytest.raises(TypeError, match=r"^lr must be a number"):
+        SGD(parameters(), lr=torch.ones(2))
+
+
+def test_nothing_moves_where_one_gradient_is_refused():
+    table = nn.Embedding(4, 2, sparse=True)
+    mine = [*parameters(), table.weight]
+    rule = SGD(mine, lr=0.1)
+    before = [theta.detach().clone() for theta in mine]
+    mine[0].grad = torch.ones(2, 3, dtype=torch.float64)
+    table(torch.tensor([1])).sum().backward()
+    with pytest.raises(TypeError, match=r"^params must have dense gradients"):
+        rule.step()
+    torch.testing.assert_close([theta.detach() for theta in mine], before, rtol=0, atol=0)

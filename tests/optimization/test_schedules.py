@@ -263,3 +263,92 @@ REFUSED = {
 def test_bad_input_names_the_offender(case, refuses):
     call, error, message = REFUSED[case]
     refuses(call, (), error, message)
+
+
+KINDS = {
+    "warm-up": lambda o: Schedule(o, warmup=3), "steps": lambda o: StepDecay(o, 2, 0.5),
+    "cosine": lambda o: CosineDecay(o, 6), "halving": HalveOnRise,
+    "momentum": lambda o: MomentumSchedule(o, interval=1),
+}  # fmt: skip
+
+
+def two(lr=0.5, momentum=0.9):
+    return torch.optim.SGD([torch.ones(1), torch.zeros(1)], lr=lr, momentum=momentum)
+
+
+def seen(kind, optimizer, schedule, losses):
+    values = []
+    for loss in losses:
+        values += [group[key] for group in optimizer.param_groups for key in ("lr", "momentum")]
+        optimizer.step()
+        schedule.step(*([loss] if kind == "halving" else []))
+    return values
+
+
+@pytest.mark.parametrize("order", ["optimizer first", "schedule first", "made late", "schedule alone"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_resumes_in_any_order(kind, order):
+    optimizer = two()
+    schedule = KINDS[kind](optimizer)
+    seen(kind, optimizer, schedule, (3.0, 2.0, 2.5))
+    states = copy.deepcopy((optimizer.state_dict(), schedule.state_dict()))
+    want = seen(kind, optimizer, schedule, (2.4, 2.6, 2.0, 2.2))
+    other = two(0.1, 0.9 if order == "schedule alone" else 0.5)
+    if order == "made late":
+        other.load_state_dict(states[0])
+    resumed = KINDS[kind](other)
+    if order == "optimizer first":
+        other.load_state_dict(states[0])
+    resumed.load_state_dict(states[1])
+    if order == "schedule first":
+        other.load_state_dict(states[0])
+    assert seen(kind, other, resumed, (2.4, 2.6, 2.0, 2.2)) == pytest.approx(want)
+    assert other.param_groups[0]["initial_lr"] == 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_group_that_is_added_later_is_scheduled_from_its_own_rate(kind):
+    optimizer = two()
+    schedule = KINDS[kind](optimizer)
+    seen(kind, optimizer, schedule, (3.0, 2.0))
+    optimizer.add_param_group({"params": [torch.ones(2)], "lr": 0.05})
+    values = seen(kind, optimizer, schedule, (2.5, 2.6, 2.7))
+    if kind == "halving":
+        assert values[::2] == [0.5, 0.05, 0.25, 0.025, 0.125, 0.0125]
+    else:
+        assert values[6::4] == pytest.approx([old / 10 for old in values[4::4]])
+    assert schedule.base_lrs == [0.5, 0.05]
+    assert len(schedule.get_last_lr()) == 2
+    schedule.load_state_dict(copy.deepcopy(schedule.state_dict()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_that_do_not_fit_are_refused(kind):
+    optimizer = two()
+    schedule = KINDS[kind](optimizer)
+    before = copy.deepcopy(schedule.state_dict())
+    foreign = torch.optim.lr_scheduler.ConstantLR(two()).state_dict()
+    with pytest.raises(ValueError, match=f"^state_dict must be of a {type(schedule).__name__}, which holds"):
+        schedule.load_state_dict(foreign)
+    fewer = {**before, "_last_lr": []}
+    with pytest.raises(ValueError, match=r"^state_dict must have a rate for each of 1 groups, got 0$"):
+        schedule.load_state_dict(fewer)
+    assert schedule.state_dict() == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rates_that_are_tensors_stay_the_same_tensors(kind):
+    optimizer = two(torch.tensor(0.5))
+    rate = optimizer.param_groups[0]["lr"]
+    schedule = KINDS[kind](optimizer)
+    plain = two(0.5)
+    want = seen(kind, plain, KINDS[kind](plain), (3.0, 2.0, 2.5))
+    assert [float(value) for value in seen(kind, optimizer, schedule, (3.0, 2.0, 2.5))] != []
+    assert optimizer.param_groups[0]["lr"] is rate
+    assert float(rate) == pytest.approx(plain.param_groups[0]["lr"])
+    state = copy.deepcopy(schedule.state_dict())
+    seen(kind, optimizer, schedule, (2.6, 2.7))
+    schedule.load_state_dict(state)
+    assert optimizer.param_groups[0]["lr"] is rate
+    assert float(rate) == pytest.approx(plain.param_groups[0]["lr"])
+    assert want[0] == 0.5 or kind == "warm-up"

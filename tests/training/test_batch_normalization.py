@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from dlref.training import BatchNorm1d, BatchNorm2d, batch_moments, normalize
+from dlref.training import BatchNorm1d, BatchNorm2d, _normalization, batch_moments, batch_normalization, normalize
 
 DOUBLE = torch.float64
 SETTINGS = {
@@ -266,3 +266,85 @@ def test_in_evaluation_it_is_an_affine_map(close):
     x = torch.randn(7, 3, dtype=DOUBLE)
     a = layer.weight / (layer.running_var + layer.eps).sqrt()
     close(layer(x), a * x + (layer.bias - a * layer.running_mean))
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, BatchNorm2d])
+def test_states_that_do_not_count_batches_are_read(kind):
+    """Of torch before version 2, or of another program."""
+    torch.manual_seed(0)
+    state = nn.BatchNorm2d(3).state_dict()
+    del state["num_batches_tracked"]
+    state._metadata[""]["version"] = 1
+    layer = kind(3)
+    layer(torch.randn(2, 3, 4, 4))
+    layer.load_state_dict(state)
+    assert layer.num_batches_tracked == 1
+    new = nn.BatchNorm2d(3).state_dict()
+    del new["num_batches_tracked"]
+    with pytest.raises(RuntimeError, match="num_batches_tracked"):
+        kind(3).load_state_dict(new)
+    kind(3, track_running_stats=False).load_state_dict({k: v for k, v in state.items() if "running" not in k})
+    inside = nn.Sequential(kind(3))
+    inside.load_state_dict({f"0.{k}": v for k, v in state.items()})
+
+
+@pytest.mark.parametrize("shape", [(32, 5), (8, 5, 3), (40, 5, 64, 64), (3, 5, 2, 2)])
+@pytest.mark.parametrize("affine", [True, False])
+def test_the_fast_way_is_the_definition(shape, affine, close):
+    """Pictures of several chunks included, and numbers far from zero."""
+    x = (3 + torch.randn(shape, dtype=torch.float64)).requires_grad_()
+    weight, bias = (torch.rand(5, dtype=torch.float64).requires_grad_(affine) for _ in range(2))
+    moments = batch_moments(x.detach())
+    found = batch_normalization._normalized(x, weight, bias, *moments, eps=1e-3)
+    want = batch_normalization._definition(x, weight, bias, *moments, eps=1e-3)
+    close(found, want)
+    variables = [x, weight, bias] if affine else [x]
+    g = torch.randn(shape, dtype=torch.float64)
+    close(torch.autograd.grad(found, variables, g), torch.autograd.grad(want, variables, g), rtol=1e-9, atol=1e-9)
+    if len(shape) > 2:
+        close(_normalization.moments(x.detach()), moments)
+    layer = BatchNorm2d(5).double() if len(shape) == 4 else BatchNorm1d(5).double()
+    layer(x)
+    close(layer.running_mean, 0.1 * moments[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_half_precision_does_not_overflow(dtype, training):
+    """The variance of N(2000, 300) is beyond the largest number of half precision."""
+    x = (2000 + 300 * torch.randn(64, 3, generator=torch.Generator().manual_seed(0))).to(dtype)
+    for layer in (BatchNorm1d(3), BatchNorm1d(3).to(dtype)):
+        with torch.no_grad():
+            layer.running_mean.fill_(2000)
+            layer.running_var.fill_(60_000)
+        y = layer.train(training)(x)
+        assert y.dtype == dtype
+        mean, var = (x.float().mean(0), x.float().var(0, correction=0)) if training else (2000, 60_000)
+        torch.testing.assert_close(y.float(), (x.float() - mean) / (var + 1e-5) ** 0.5, rtol=2e-2, atol=2e-2)
+    assert normalize(x).dtype == dtype
+
+
+def test_weights_of_another_type_are_refused():
+    with pytest.raises(TypeError, match=r"^weight must be of x's type torch.float64, got torch.float32$"):
+        BatchNorm1d(3)(torch.randn(4, 3, dtype=torch.float64))
+    with pytest.raises(TypeError, match=r"^bias must be of x's type torch.float32, got torch.float64$"):
+        normalize(torch.randn(4, 3), torch.ones(3), torch.ones(3, dtype=torch.float64))
+
+
+def test_beginning_anew_and_places():
+    layer = BatchNorm2d(3, device="meta", dtype=torch.float64)
+    assert all(value.is_meta for value in layer.state_dict().values())
+    assert layer.running_var.dtype == layer.weight.dtype == torch.float64
+    layer = BatchNorm2d(3)
+    layer(5 + torch.randn(4, 3, 2, 2))
+    with torch.no_grad():
+        layer.weight.fill_(2)
+        layer.bias.fill_(2)
+    layer.reset_parameters()
+    torch.testing.assert_close(dict(layer.state_dict()), dict(BatchNorm2d(3).state_dict()))
+    BatchNorm2d(3, affine=False, track_running_stats=False).reset_parameters()
+
+
+def test_eps_may_be_zero(close):
+    x = torch.randn(6, 2, dtype=torch.float64)
+    close(normalize(x, eps=0.0), (x - x.mean(0)) / x.std(0, correction=0))
