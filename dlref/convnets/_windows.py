@@ -77,6 +77,23 @@ def padding_of(
     return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
 
 
+def painted_size(
+    size: int, kernel: int, step: int, gap: int, around: int, more: int
+) -> int:
+    """Pixels of what a transposed convolution paints, along one axis."""
+    if more >= max(step, gap):
+        raise ValueError(
+            f"output_padding must be less than stride {step} or dilation {gap}, got "
+            f"{more}"
+        )
+    full = (size - 1) * step + gap * (kernel - 1) + 1 + more
+    if full <= 2 * around:
+        raise ValueError(
+            f"padding must leave something of an output of {full} pixels, got {around}"
+        )
+    return full - 2 * around
+
+
 def also_unbatched(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Let a function of a batch of images take one image by itself as well."""
 

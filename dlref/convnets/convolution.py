@@ -5,16 +5,17 @@ Shape legend: B batch, C channels, O output channels, H W input, P Q output, K L
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from dlref import _check
 from dlref._precision import autocast, in_single
 from dlref.convnets._correlation import correlate, largest
+from dlref.convnets._pooling import Pool, Window
 from dlref.convnets._windows import (
     Geometry,
     Kernels,
@@ -246,7 +247,9 @@ def max_pool2d(
         >>> max_pool2d(torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
         tensor([[[[3.]]]])
     """
-    window = _Window.of(x, kernel_size, stride, padding, dilation, ceil_mode)
+    window = Window.of(
+        output_size, x, kernel_size, stride, padding, dilation, ceil_mode
+    )
     x = F.pad(x, window.around(x), value=-torch.inf)
     geometry = Geometry(window.stride, window.dilation)
     return largest(x, kernel=window.kernel, size=window.size, geometry=geometry)
@@ -288,7 +291,7 @@ def avg_pool2d(
         >>> avg_pool2d(torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
         tensor([[[[1.5000]]]])
     """
-    window = _Window.of(x, kernel_size, stride, padding, 1, ceil_mode)
+    window = Window.of(output_size, x, kernel_size, stride, padding, 1, ceil_mode)
     geometry = Geometry(window.stride, (1, 1), window.padding, x.shape[1])
     rows, columns = window.counts(x, count_include_pad)
 
@@ -300,77 +303,7 @@ def avg_pool2d(
     return in_single(means, x)
 
 
-class _Window(NamedTuple):
-    """How the windows of a pooling lie, each as a pair, and how many there are."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    size: tuple[int, int]
-
-    @staticmethod
-    def of(
-        x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
-    ) -> "_Window":
-        """Check the settings for these images."""
-        kernel, around = (
-            pair("kernel_size", kernel_size, 1),
-            pair("padding", padding, 0),
-        )
-        if any(2 * r > k for r, k in zip(around, kernel, strict=True)):
-            raise ValueError(
-                f"padding must be at most half of kernel_size {kernel}, got {around}"
-            )
-        steps = kernel if stride is None else pair("stride", stride, 1)
-        gaps = pair("dilation", dilation, 1)
-        places = zip(images(x).shape[2:], kernel, steps, around, gaps, strict=True)
-        P, Q = (_pool_size(*place, ceil) for place in places)
-        return _Window(kernel, steps, around, gaps, (P, Q))
-
-    def around(self, x: Tensor) -> list[int]:
-        """Pixels at the left, right, top and bottom that windows see."""
-        found = []
-        for axis in (1, 0):
-            span = self.dilation[axis] * (self.kernel[axis] - 1) + 1
-            end = (self.size[axis] - 1) * self.stride[axis] + span - self.padding[axis]
-            beyond = max(end - x.shape[2 + axis], 0)
-            found += [self.padding[axis], beyond]
-        return found
-
-    def counts(self, x: Tensor, padded: bool) -> list[Tensor]:
-        """Rows, and columns, of each window that count in its mean."""
-        found = []
-        for axis in (0, 1):
-            around = self.padding[axis] if padded else 0
-            start = torch.arange(self.size[axis], device=x.device) * self.stride[axis]
-            start = start - self.padding[axis]
-            end = (start + self.kernel[axis]).clamp(max=x.shape[2 + axis] + around)
-            found.append(end - start.clamp(min=-around))
-        return found
-
-
-def _pool_size(
-    size: int, kernel: int, step: int, around: int, gap: int, ceil: bool
-) -> int:
-    count = output_size(size, kernel, step, around, gap)
-    begins = count * step  # the next window
-    rest = size + 2 * around - gap * (kernel - 1) - 1 - (count - 1) * step
-    return count + (ceil and rest > 0 and begins < size + around)
-
-
-class _Pool(nn.Module):
-    _names: ClassVar[tuple[str, ...]] = ()
-
-    def extra_repr(self) -> str:
-        """What the layer's repr shows."""
-        return ", ".join(f"{name}={value}" for name, value in self._settings().items())
-
-    def _settings(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self._names}
-
-
-class MaxPool2d(_Pool):
+class MaxPool2d(Pool):
     """Layer of :func:`max_pool2d`.
 
     Args:
@@ -408,7 +341,7 @@ class MaxPool2d(_Pool):
         return max_pool2d(x, **self._settings())
 
 
-class AvgPool2d(_Pool):
+class AvgPool2d(Pool):
     """Layer of :func:`avg_pool2d`.
 
     Args:

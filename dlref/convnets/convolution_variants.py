@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from dlref import _check
 from dlref._precision import autocast, in_single
 from dlref.convnets._correlation import paint
-from dlref.convnets._windows import Geometry, Kernels, also_unbatched, images, pair
+from dlref.convnets._windows import (
+    Geometry,
+    Kernels,
+    also_unbatched,
+    images,
+    painted_size,
+    pair,
+)
 from dlref.convnets.convolution import Conv2d
 
 __all__ = [
@@ -89,7 +96,7 @@ def conv_transpose2d(
         pair("padding", padding, 0),
         pair("output_padding", output_padding, 0),
     )
-    size = tuple(map(_painted_size, x.shape[2:], kernel, steps, gaps, around, more))
+    size = tuple(map(painted_size, x.shape[2:], kernel, steps, gaps, around, more))
     geometry = Geometry(steps, gaps, around, groups)
 
     def maps(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -97,22 +104,6 @@ def conv_transpose2d(
         return y if bias is None else y + bias[:, None, None]
 
     return in_single(maps, x, weight, bias)
-
-
-def _painted_size(
-    size: int, kernel: int, step: int, gap: int, around: int, more: int
-) -> int:
-    if more >= max(step, gap):
-        raise ValueError(
-            f"output_padding must be less than stride {step} or dilation {gap}, got "
-            f"{more}"
-        )
-    full = (size - 1) * step + gap * (kernel - 1) + 1 + more
-    if full <= 2 * around:
-        raise ValueError(
-            f"padding must leave something of an output of {full} pixels, got {around}"
-        )
-    return full - 2 * around
 
 
 class ConvTranspose2d(Kernels):

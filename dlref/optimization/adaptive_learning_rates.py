@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from dlref import _check
+from dlref.optimization._states import begun
 from dlref.optimization.gradient_descent import Descent
 
 __all__ = ["Adagrad", "Adam", "AdamW", "RMSProp"]
@@ -191,7 +192,7 @@ class RMSProp(Descent):
         return names + ["grad_avg"] * group["centered"]
 
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
-        state, alpha = self._begun(theta, group), group["alpha"]
+        state, alpha = begun(self, theta, group), group["alpha"]
         state["step"] += 1
         v = state["square_avg"].mul_(alpha).addcmul_(g, g, value=1 - alpha)
         if group["centered"]:
@@ -302,7 +303,7 @@ class Adam(Descent):
         return ["step", "exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]
 
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
-        state, (beta1, beta2) = self._begun(theta, group), group["betas"]
+        state, (beta1, beta2) = begun(self, theta, group), group["betas"]
         state["step"] += 1
         t = state["step"].item()
         m = state["exp_avg"].lerp_(g, 1 - beta1)

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from dlref import _check
+from dlref.optimization._states import check_state, plain
 
 __all__ = [
     "SGD",
@@ -90,60 +91,8 @@ class Descent(Optimizer):
 
         What a state of an older torch lacks is filled in.
         """
-        for group in state["param_groups"]:
-            for name, usual in self._later.items():
-                group.setdefault(name, usual)
-            for name in (*self._intervals, *self._kind):
-                if name not in group:
-                    raise ValueError(
-                        f"state_dict must hold {name} in each group, got one of "
-                        "another optimizer"
-                    )
-            for name, value in self._kind.items():
-                if group[name] != value:
-                    raise ValueError(
-                        f"state_dict must be of an optimizer with {name}={value}, got "
-                        f"{name}={group[name]}"
-                    )
-            self._check_group(group)
-            for theta in group["params"]:
-                self._check_state(theta, state["state"].get(theta) or {}, group)
+        check_state(self, state)
         super().__setstate__(state)
-
-    def _check_state(
-        self, theta: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        if not state:
-            return
-        for name, value in state.items():
-            if name not in self._names and value is not None:
-                raise ValueError(
-                    f"state_dict must hold {', '.join(self._names) or 'nothing'} of "
-                    f"each parameter, got {name}"
-                )
-        for name in self._memory(group):
-            if name not in state:
-                raise ValueError(
-                    f"state_dict must hold {name} of each parameter, got "
-                    f"{', '.join(map(repr, state))}"
-                )
-        for name, value in state.items():
-            if name == "step":
-                state[name] = torch.as_tensor(value, dtype=torch.float32)
-            elif value is not None and value.shape != theta.shape:
-                raise ValueError(
-                    f"state_dict must hold {name} of shape {tuple(theta.shape)}, got "
-                    f"{tuple(value.shape)}"
-                )
-
-    def _begun(self, theta: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        """What the rule keeps of a parameter; zeros at first."""
-        state = self.state[theta]
-        if not state:
-            names = [name for name in self._memory(group) if name != "step"]
-            state |= {name: torch.zeros_like(theta) for name in names}
-            state["step"] = torch.tensor(0.0)
-        return state
 
     def _memory(self, group: dict[str, Any]) -> list[str]:  # noqa: ARG002  rules with a memory look
         """Names of what the rule keeps of each parameter with these settings."""
@@ -160,7 +109,7 @@ class Descent(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         moving = [
-            (theta, theta.grad, _plain(group))
+            (theta, theta.grad, plain(group))
             for group in self.param_groups
             for theta in group["params"]
             if theta.grad is not None
@@ -186,12 +135,6 @@ class Descent(Optimizer):
 
     def _update(self, theta: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor | None:
         raise NotImplementedError
-
-
-def _plain(group: dict[str, Any]) -> dict[str, Any]:
-    """The group, with a number for a rate that is given as a tensor."""
-    lr = group["lr"]
-    return {**group, "lr": lr.item()} if isinstance(lr, Tensor) else group
 
 
 class SGD(Descent):

@@ -6,14 +6,13 @@ the examples of a batch, as batch norm does, aside).
 """
 
 import inspect
-import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -21,12 +20,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dlref import _check
-from dlref.train.batches import Data, each, length, outputs, weight_of
+from dlref.train.batches import Data, length, weight_of
 from dlref.train.callbacks import Callback, History, State
 from dlref.train.checkpoint import resume, save
 from dlref.train.evaluation import Loss, Noted, check_metrics, evaluate
-from dlref.train.processes import Mean, Share, batches_of, join
-from dlref.training.vanishing_gradients import clip_grad_norm_, clip_grad_value_
+from dlref.train.processes import Share, batches_of, join
+from dlref.train.step import Step, train_epoch
 
 __all__ = ["fit"]
 
@@ -140,52 +139,80 @@ def fit(
     model.to(device)
     state = State(0, model, optimizer)
     path = None if checkpoint is None else Path(checkpoint)
-    _tell(callbacks, "begin", state)
-    if path is not None and path.exists():
-        resume(path, state, scheduler, callbacks, device)
     network = DistributedDataParallel(model) if world > 1 else model
     every_step = scheduler if interval == "step" else None
+    step = Step(network, loss, optimizer, every_step, max_norm, clip_value)
     weigh = weight_of(loss.loss if isinstance(loss, Noted) else loss, train)
-    step = _Step(network, loss, optimizer, every_step, max_norm, clip_value)
+    each = 1 if isinstance(train, DataLoader) else batch_size
+    batches = _Batches(train, size, each, an_epoch, total, seed, num_workers, weigh)
     still = [m for m in model.modules() if not m.training] if model.training else []
 
     hidden = None if rank == 0 else True
     bar = tqdm(total=total, unit="batch", disable=hidden, delay=2)
-    bar.update(min(state.epoch * an_epoch, total))
     examples = {"metrics": metrics, "batch_size": batch_size, "device": device}
-    with bar:
-        try:
-            while state.epoch * an_epoch < total and not state.stop:
-                generator = torch.Generator().manual_seed(seed + state.epoch)
-                order = torch.randperm(size, generator=generator)
-                batches = order.split(
-                    1 if isinstance(train, DataLoader) else batch_size
-                )
-                batches = batches[: min(an_epoch, total - state.epoch * an_epoch)]
-                network.train()
-                for module in still:
-                    module.training = False
-                shares = batches_of(
-                    train, batches, device, num_workers, generator, weigh
-                )
-                mean = _train_epoch(step, shares, state, device, bar)
-                state.epoch += 1
-                row = {"loss": mean}
-                if valid is not None:
-                    found = evaluate(model, loss, valid, **examples)
-                    row |= {f"valid_{name}": value for name, value in found.items()}
-                for name, value in row.items():
-                    state.history.setdefault(name, []).append(value)
-                if scheduler is not None and interval == "epoch":
-                    told: list[Any] = [row["valid_loss"]] if wants_loss else []
-                    scheduler.step(*told)
-                for callback in callbacks:
-                    callback(state)
-                if path is not None:
-                    save(path, state, scheduler, callbacks)
-        finally:
-            _tell(callbacks, "finish", state)
+    with bar, _attended(callbacks, state):
+        if path is not None and path.exists():
+            resume(path, state, scheduler, callbacks, device)
+        bar.update(min(state.epoch * an_epoch, total))
+        while state.epoch * an_epoch < total and not state.stop:
+            network.train()
+            for module in still:
+                module.training = False
+            mean = train_epoch(step, batches.of(state.epoch, device), state, bar)
+            state.epoch += 1
+            row = {"loss": mean.over_processes()}
+            if valid is not None:
+                found = evaluate(model, loss, valid, **examples)
+                row |= {f"valid_{name}": value for name, value in found.items()}
+            for name, value in row.items():
+                state.history.setdefault(name, []).append(value)
+            if scheduler is not None and interval == "epoch":
+                told: list[Any] = [row["valid_loss"]] if wants_loss else []
+                scheduler.step(*told)
+            for callback in callbacks:
+                callback(state)
+            if path is not None:
+                save(path, state, scheduler, callbacks)
     return state.history
+
+
+class _Batches(NamedTuple):
+    """What the batches of each epoch are made from."""
+
+    data: Data
+    size: int
+    batch_size: int
+    an_epoch: int
+    total: int
+    seed: int
+    num_workers: int
+    weigh: Any
+
+    def of(self, epoch: int, device: torch.device) -> Iterator[tuple[Share, Any, Any]]:
+        """Those of one epoch, this process's part of each."""
+        generator = torch.Generator().manual_seed(self.seed + epoch)
+        order = torch.randperm(self.size, generator=generator).split(self.batch_size)
+        left = self.total - epoch * self.an_epoch
+        chosen = order[: min(self.an_epoch, left)]
+        return batches_of(
+            self.data, chosen, device, self.num_workers, generator, self.weigh
+        )
+
+
+@contextmanager
+def _attended(callbacks: Sequence[Callback], state: State) -> Iterator[None]:
+    """Tell the callbacks that training begins and that it has ended, however it did."""
+    for callback in callbacks:
+        getattr(callback, "begin", _nothing)(state)
+    try:
+        yield
+    finally:
+        for callback in callbacks:
+            getattr(callback, "finish", _nothing)(state)
+
+
+def _nothing(_: State) -> None:
+    pass
 
 
 def _batches_in(data: Data, size: int, batch_size: int, drop_last: bool) -> int:
@@ -221,11 +248,6 @@ def _check_schedule(
     return wants_loss
 
 
-def _tell(callbacks: Sequence[Callback], moment: str, state: State) -> None:
-    for callback in callbacks:
-        getattr(callback, moment, lambda _: None)(state)
-
-
 def steps_of(epochs: int | None, steps: int | None, an_epoch: int) -> int:
     """How many batches to train on."""
     if (epochs is None) == (steps is None):
@@ -235,107 +257,6 @@ def steps_of(epochs: int | None, steps: int | None, an_epoch: int) -> int:
     if steps is not None:
         return _check.integer("steps", steps, 1)
     return _check.integer("epochs", epochs, 1) * an_epoch
-
-
-class _Step:
-    """One step of training: outputs, loss, gradients, clipping, optimizer, schedule."""
-
-    def __init__(
-        self,
-        network: nn.Module,
-        loss: Loss,
-        optimizer: Optimizer,
-        scheduler: LRScheduler | None,
-        max_norm: float | None,
-        clip_value: float | None,
-    ) -> None:
-        self.network, self.loss, self.optimizer = network, loss, optimizer
-        self.scheduler = scheduler
-        self.max_norm = (
-            None if max_norm is None else _check.real("max_norm", max_norm, "[0, inf)")
-        )
-        self.clip_value = (
-            None
-            if clip_value is None
-            else _check.real("clip_value", clip_value, "[0, inf)")
-        )
-        closure = inspect.signature(optimizer.step).parameters.get("closure")
-        self.asks = closure is not None and closure.default is inspect.Parameter.empty
-
-    def __call__(self, share: Share, inputs: Any, targets: Any) -> Tensor:
-        """Take the step; the loss before it."""
-
-        def gradients() -> Tensor:
-            self.optimizer.zero_grad()
-            output = outputs(self.network, inputs)
-            value = self.loss(output, targets) if share.count else _nothing(output)
-            if value.device.type == "cpu" and not math.isfinite(value.item()):
-                raise FloatingPointError(value.item())
-            # DistributedDataParallel averages over processes; this weight makes that
-            # the mean over the whole batch
-            (value if share.weight == 1 else value * share.weight).backward()
-            self._clip()
-            return value
-
-        if self.asks:
-            value = self.optimizer.step(gradients)  # type: ignore[arg-type]
-        else:
-            value = gradients()
-            self.optimizer.step()
-        if self.scheduler is not None:
-            self.scheduler.step()
-        return value.detach()  # type: ignore[union-attr]
-
-    def _clip(self) -> None:
-        if self.max_norm is not None:
-            clip_grad_norm_(self.network.parameters(), self.max_norm)
-        if self.clip_value is not None:
-            clip_grad_value_(self.network.parameters(), self.clip_value)
-
-
-def _nothing(output: Any) -> Tensor:
-    """Zero, with a graph: a process without examples stays in step with the others."""
-    parts: list[Tensor] = []
-    each(lambda tensor: parts.append(tensor.sum() * 0), output)
-    return torch.stack(parts).sum()
-
-
-def _train_epoch(
-    step: _Step,
-    shares: Iterator[tuple[Share, Any, Any]],
-    state: State,
-    device: torch.device,
-    bar: tqdm,
-) -> float:
-    mean, shown, number = Mean(device), 0.0, 0
-    for number, (share, inputs, targets) in enumerate(shares, 1):
-        if share.void:
-            continue  # all targets are ignored: there is no mean
-        try:
-            value = step(share, inputs, targets)
-        except FloatingPointError as error:
-            _not_finite(error.args[0], state, number)
-        mean.add(value, share.count)
-        if number % 100 == 0:
-            _look(mean, state, device)
-        bar.update()
-        if not bar.disable and time.monotonic() - shown > 0.2:
-            shown = time.monotonic()  # seldom: reading the loss makes a GPU wait
-            bar.set_postfix(loss=f"{value.item():.4f}", refresh=False)
-    _look(mean, state, device)
-    return mean.over_processes()
-
-
-def _look(mean: Mean, state: State, device: torch.device) -> None:
-    found = None if device.type == "cpu" else mean.first_not_finite()
-    if found is not None:
-        _not_finite(found[1], state, found[0])
-
-
-def _not_finite(value: float, state: State, number: int) -> NoReturn:
-    raise FloatingPointError(
-        f"loss is {value} at epoch {state.epoch + 1}, batch {number}"
-    ) from None
 
 
 def _check_fit(model: Any, loss: Any, optimizer: Any, callbacks: Any) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 
 @pytest.fixture
@@ -32,6 +33,35 @@ def torchvision_models():
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         import torchvision
     return torchvision.models
+
+
+@pytest.fixture
+def takes_other_images():
+    """A builder with `in_channels=`, and a first layer put there by hand: the check asks the layer that is there."""
+
+    def check(build, *size):
+        with torch.device("meta"):
+            model = build(in_channels=2)
+            assert next(m for m in build().modules() if isinstance(m, nn.Conv2d)).in_channels == (
+                1 if size[0] == 28 else 3
+            )
+        name, first = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+        assert first.in_channels == 2
+        model.eval()
+        assert model(torch.zeros(3, 2, *size, device="meta")).shape[0] == 3
+        with pytest.raises(
+            ValueError, match=r"^x must have shape \(B, C=2, H.*, W.*\), got torch.float32 tensor of shape"
+        ):
+            model(torch.zeros(3, 3, *size, device="meta"))
+        settings = {"stride": first.stride, "padding": first.padding, "bias": first.bias is not None, "device": "meta"}
+        model.set_submodule(name, type(first)(5, first.out_channels, first.kernel_size, **settings))
+        assert model(torch.zeros(3, 5, *size, device="meta")).shape[0] == 3
+        with pytest.raises(ValueError, match=r"^in_channels must be an integer >= 1, got 0"):
+            build(in_channels=0)
+        traced = torch.fx.symbolic_trace(model)
+        assert traced(torch.zeros(2, 5, *size, device="meta")).shape[0] == 2
+
+    return check
 
 
 def settle(model, x):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dlref.convnets import _blocks
 from dlref.convnets._blocks import InvertedResidual, MBConv, SameConv2d, SqueezeExcitation, conv_norm, divisible
 
 
@@ -93,3 +94,35 @@ def test_blocks_of_convolution_norm_and_activation():
 )
 def test_bad_input_names_the_offender(function, arguments, error, message, refuses):
     refuses(function, arguments, error, message)
+
+
+def test_first_layer_says_how_many_channels_come_in():
+    class Own(nn.Module):
+        in_channels = 7
+
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.ReLU(), nn.Conv2d(4, 2, 1), nn.Conv2d(2, 3, 1))
+
+    assert _blocks.channels_in(Own()) == 4
+    assert _blocks.channels_in(nn.Sequential(nn.Linear(2, 3))) is None
+    x = torch.zeros(2, 3, 5, 6)
+    assert _blocks.image_batch(x, None) is x
+    assert _blocks.image_batch(x, 3, 5, 6) is x
+    for wanted in ((4,), (3, 4, 6), (3, 5, 5)):
+        with pytest.raises(ValueError, match=r"^x must have shape \(B, C="):
+            _blocks.image_batch(x, *wanted)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_traced_in_training_mode_too():
+    """What looks at sizes or draws stays one call in the trace."""
+    block = MBConv(4, 4, 3, 1, 2, drop_probability=0.5, lite=True)
+    traced = torch.fx.symbolic_trace(block.train())
+    names = [
+        node.target.__name__
+        for node in traced.graph.nodes
+        if node.op == "call_function" and hasattr(node.target, "__name__")
+    ]
+    assert {"without_some", "same_padded"} <= set(names)
+    assert traced(torch.randn(2, 4, 6, 6)).shape == (2, 4, 6, 6)

@@ -221,3 +221,12 @@ def test_weights_begin_as_he_has_it():
 def test_bad_input_names_the_offender(call, error, message):
     with pytest.raises(error, match="^" + re.escape(message)):
         call()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("build", "size"),
+    [(lenet5, (28, 28)), (alexnet, (64, 64)), (alexnet_2012, (224, 224)), (vgg16, (32, 32)), (vgg19, (32, 32))],
+)
+def test_takes_images_of_other_channels(takes_other_images, build, size):
+    takes_other_images(build, *size)

@@ -1,4 +1,4 @@
-"""Mirrors dlref/convnets/convolution.py, and _correlation.py and _windows.py behind it."""
+"""Mirrors dlref/convnets/convolution.py, and _correlation.py, _flat.py, _pooling.py, _windows.py behind it."""
 
 from itertools import product
 

@@ -117,3 +117,9 @@ def test_settings_reach_their_layers():
 )
 def test_bad_input_names_the_offender(function, arguments, error, message, refuses):
     refuses(function, arguments, error, message)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("build", "size"), [(googlenet, (64, 64))])
+def test_takes_images_of_other_channels(takes_other_images, build, size):
+    takes_other_images(build, *size)

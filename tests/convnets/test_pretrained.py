@@ -11,13 +11,18 @@ from torch import nn
 from dlref.convnets import (
     efficientnet_lite0,
     freeze,
+    googlenet,
     imagenet_names,
+    lenet5,
+    mobilenet_v2,
     preprocess,
     pretrained,
     pretrained_lite0,
     rename_lite0,
     replace_head,
+    resnet18,
     top,
+    vgg16,
 )
 from dlref.data import _packages, photograph
 
@@ -85,6 +90,24 @@ def test_new_head_and_frozen_parts():
     assert freeze(model, []) == []
 
 
+@pytest.mark.parametrize(
+    ("build", "heads"),
+    [(lenet5, ["classifier.2"]), (vgg16, ["classifier.6"]), (resnet18, ["fc"]), (mobilenet_v2, ["classifier.1"]),
+     (googlenet, ["aux1.fc2", "aux2.fc2", "fc"]), (lambda: nn.Sequential(nn.Linear(3, 4, bias=False)), ["0"])],
+)  # fmt: skip
+def test_a_new_head_for_every_network(build, heads):
+    with torch.device("meta"):
+        model = build()
+    before = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    assert replace_head(model, 7) is model
+    for name, old in before.items():
+        new = model.get_submodule(name)
+        assert (new is not old) == (name in heads), name
+        if name in heads:
+            assert (new.in_features, new.out_features, new.bias is None) == (old.in_features, 7, old.bias is None)
+            assert new.weight.is_meta
+
+
 class Program:
     def __reduce__(self):
         return print, ("a checkpoint may run this",)
@@ -121,6 +144,8 @@ def test_missing_packages_are_named(monkeypatch):
         (preprocess, (np.zeros((4, 4, 3), np.uint8), 0), ValueError, "size must be an integer >= 1, got 0"),
         (top, (nn.Identity(), np.zeros((4, 4, 3), np.uint8), 0), ValueError, "k must be an integer in [1, 1000]"),
         (lambda: replace_head(pretrained_lite0(), 0), (), ValueError, "num_classes must be an integer >= 1, got 0"),
+        (replace_head, (3, 2), TypeError, "model must be a torch.nn.Module, got 3 (int)"),
+        (replace_head, (nn.ReLU(), 2), ValueError, "model must have a fully connected layer, got none in ReLU"),
         (freeze, (nn.Linear(2, 2), ["bias", "fc"]), ValueError, "trained must begin names of parameters, got 'fc'"),
     ],
 )  # fmt: skip

@@ -185,3 +185,17 @@ def test_plain_twin_has_the_weights_and_no_shortcut(close):
 )  # fmt: skip
 def test_bad_input_names_the_offender(function, arguments, error, message, refuses):
     refuses(function, arguments, error, message)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("build", "size"), [(resnet18, (64, 64)), (resnet34, (64, 64)), (resnet50, (64, 64))])
+def test_takes_images_of_other_channels(takes_other_images, build, size):
+    takes_other_images(build, *size)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_small_network_checks_its_images_and_layers_are_counted_clearly():
+    with pytest.raises(ValueError, match=r"^x must have shape \(B, C=1, H, W\), got"):
+        SmallResNet(1, 4, in_channels=1)(torch.zeros(2, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"^layers must be four numbers, got 4 \(int\)$"):
+        ResNet(BasicBlock, 4)

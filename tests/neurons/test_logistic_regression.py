@@ -1,4 +1,4 @@
-"""Mirrors dlref/neurons/logistic_regression.py."""
+"""Mirrors dlref/neurons/logistic_regression.py, and _estimator.py behind it."""
 
 import re
 
@@ -391,3 +391,29 @@ def test_bad_hyperparameters_name_the_offender():
         LogisticRegression().predict(X2)
     with pytest.raises(ValueError, match=r"^X must have shape \(m, n=3\), got float64 array of shape \(3, 2\)"):
         LogisticRegression().fit(X2, Y2).predict(X2.T)
+
+
+def test_settings_by_name():
+    """What scikit-learn's tools ask for; tests/test_contracts.py lets them ask."""
+    model = LogisticRegression(weight_decay=0.5, max_iter=7)
+    assert model.get_params() == {"weight_decay": 0.5, "lr": None, "max_iter": 7, "tol": 1e-6}
+    assert repr(model) == "LogisticRegression(weight_decay=0.5, max_iter=7)"
+    X, y = np.array([[-1.0], [2.0], [3.0], [-4.0]]), np.array([0, 1, 1, 0])
+    model.set_params(max_iter=5000).fit(X, y)
+    assert model.score(X, y) == 1
+    assert model.score(X, 1 - y) == 0
+    assert model.score(X, np.array([0, 1, 1, 1])) == 0.75
+    assert isinstance(model.score(X, y), float)
+    assert model.set_params(tol=0.1) is model
+    assert (model.weight, model.max_iter, model.weight_decay, model.tol) == (None, 5000, 0.5, 0.1)
+    with pytest.raises(
+        ValueError, match=r"^params must be one of 'weight_decay', 'lr', 'max_iter', 'tol', got 'colour'"
+    ):
+        model.set_params(colour=1)
+    tags = model.__sklearn_tags__()
+    assert (tags.estimator_type, tags.target_tags.required, tags.classifier_tags.multi_class) == (
+        "classifier",
+        True,
+        False,
+    )
+    assert model.classes_.tolist() == [0, 1]

@@ -1,4 +1,4 @@
-"""Mirrors dlref/optimization/gradient_descent.py."""
+"""Mirrors dlref/optimization/gradient_descent.py, and _states.py behind it."""
 
 import copy
 import itertools

@@ -18,8 +18,8 @@ from dlref.train import (
     fit,
     loop,
     processes,
+    step,
 )
-from dlref.train.processes import Mean
 from tests.train.runs import CPU, META, MODEL, PAIR, Placed, X, Y, network, sgd, trained, weights
 
 
@@ -147,23 +147,6 @@ def test_schedules_that_look_at_the_loss_are_given_that_on_valid(kind):
     assert rates == want
 
 
-@pytest.mark.parametrize(
-    ("settings", "clip"),
-    [({"max_norm": 0.1}, lambda p: nn.utils.clip_grad_norm_(p, 0.1)),
-     ({"clip_value": 0.01}, lambda p: nn.utils.clip_grad_value_(p, 0.01)), ({"max_norm": None}, lambda _: None)],
-)  # fmt: skip
-def test_gradients_are_clipped_before_the_step(close, settings, clip):
-    ours, theirs = network(), network()
-    trained(ours, epochs=1, **settings)
-    optimizer = sgd(theirs)
-    for batch in torch.randperm(50, generator=torch.Generator().manual_seed(0)).split(16):
-        optimizer.zero_grad()
-        F.cross_entropy(theirs(X[batch]), Y[batch]).backward()
-        clip(theirs.parameters())
-        optimizer.step()
-    close(weights(ours), weights(theirs), rtol=1e-5, atol=1e-6)
-
-
 def test_the_smaller_batch_may_be_dropped():
     model, seen = network(), []
     model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
@@ -190,52 +173,6 @@ def test_layers_put_in_evaluation_mode_stay_so():
     trained(model, epochs=1)
     assert not torch.equal(model[1].running_mean, before)
     assert all(module.training for module in model)
-
-
-def test_an_optimizer_that_asks_for_the_loss(close):
-    def lbfgs(model):
-        return torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=5)
-
-    ours, theirs = network(), network()
-    history = trained(ours, epochs=3, optimizer=lbfgs(ours), batch_size=50)
-    optimizer, losses = lbfgs(theirs), []
-
-    def closure():
-        optimizer.zero_grad()
-        loss = F.cross_entropy(theirs(X), Y)
-        loss.backward()
-        return loss
-
-    for _ in range(3):
-        losses.append(optimizer.step(closure).item())
-    close(history["loss"], losses, rtol=1e-4)
-    assert losses[2] < losses[0]
-
-
-def test_a_device_is_asked_seldom_whether_the_loss_is_finite(monkeypatch):
-    """As on a GPU, which would have to be waited for: the error then comes late, and names the batch all the same."""
-    calls = iter(range(1000))
-
-    def loss(output, target):
-        return F.cross_entropy(output, target) * (torch.nan if next(calls) == 230 else 1)
-
-    class Elsewhere(Mean):
-        def first_not_finite(self):
-            asked.append(self.added)
-            return super().first_not_finite()
-
-    asked = []
-    monkeypatch.setattr(loop, "Mean", Elsewhere)
-    monkeypatch.setattr(loop.math, "isfinite", lambda _: True)
-    monkeypatch.setattr(loop, "_look", partial(look, loop._look))
-    model = network()
-    with pytest.raises(FloatingPointError, match=r"^loss is nan at epoch 1, batch 231$"):
-        fit(model, loss, (X.repeat(7, 1), Y.repeat(7)), optimizer=sgd(model), epochs=1, batch_size=1)
-    assert asked == [100, 200, 300]
-
-
-def look(real, mean, state, device):
-    real(mean, state, META)
 
 
 def test_one_batch_overfits():
@@ -408,7 +345,7 @@ def test_the_bar_goes_on_where_training_does_and_shows_the_loss(monkeypatch, tmp
         return bars[-1]
 
     monkeypatch.setattr(loop, "tqdm", tqdm)
-    monkeypatch.setattr(loop.time, "monotonic", iter(range(1, 100)).__next__)
+    monkeypatch.setattr(step.time, "monotonic", iter(range(1, 100)).__next__)
     model = nn.Linear(1, 1)
     run(model, epochs=2, batch_size=4, checkpoint=tmp_path / "c.pt")
     run(model, epochs=5, batch_size=4, checkpoint=tmp_path / "c.pt")

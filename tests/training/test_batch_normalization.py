@@ -1,4 +1,4 @@
-"""Mirrors dlref/training/batch_normalization.py."""
+"""Mirrors dlref/training/batch_normalization.py, and _normalization.py behind it."""
 
 import math
 

@@ -23,6 +23,10 @@ from dlref.convnets import (
     efficientnet_b6,
     efficientnet_b7,
     efficientnet_lite0,
+    efficientnet_lite1,
+    efficientnet_lite2,
+    efficientnet_lite3,
+    efficientnet_lite4,
     mobilenet_v1,
     mobilenet_v2,
 )
@@ -31,6 +35,12 @@ from dlref.convnets.mobile import efficientnet
 from dlref.count import layer_table
 
 EFFICIENT = [efficientnet_b0, efficientnet_b1, efficientnet_b2, efficientnet_b3]
+LITE = {
+    f"lite{n}": make
+    for n, make in enumerate(
+        (efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, efficientnet_lite3, efficientnet_lite4)
+    )
+}
 EFFICIENT += [efficientnet_b4, efficientnet_b5, efficientnet_b6, efficientnet_b7]
 
 
@@ -93,7 +103,7 @@ def test_lite_networks_are_the_published_ones():
         EFFICIENTNETS_LITE.items(), (4.7, 5.4, 6.1, 8.2, 13.0), (407, 631, 899, 1440, 2640), strict=True
     ):
         with torch.device("meta"):
-            model = getattr(efficientnet, f"efficientnet_{name}")()
+            model = LITE[name]()
         assert round(sum(p.numel() for p in model.parameters()) / 1e6, 1) == parameters
         rows = layer_table(model.eval(), (3, pixels, pixels))
         assert sum(row.multiplications for row in rows) / 1e6 == pytest.approx(products, rel=0.06)
@@ -159,3 +169,9 @@ def test_weights_begin_as_torch_has_it_and_depth_is_rounded_up():
 )  # fmt: skip
 def test_bad_input_names_the_offender(function, arguments, error, message, refuses):
     refuses(function, arguments, error, message)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("build", "size"), [(efficientnet_b0, (64, 64)), (efficientnet_lite0, (64, 64))])
+def test_takes_images_of_other_channels(takes_other_images, build, size):
+    takes_other_images(build, *size)

@@ -75,3 +75,9 @@ def test_weights_begin_as_he_has_it():
 )
 def test_bad_input_names_the_offender(function, arguments, error, message, refuses):
     refuses(function, arguments, error, message)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("build", "size"), [(mobilenet_v1, (64, 64)), (mobilenet_v2, (64, 64))])
+def test_takes_images_of_other_channels(takes_other_images, build, size):
+    takes_other_images(build, *size)
