@@ -34,9 +34,13 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
         if high is None
         else f"{name} must be an integer in [{low}, {high}]"
     )
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{expected}, got {describe(value)}")
-    value = int(value)
+    symbol = type(value).__name__ == "SymInt"  # of torch, where a size is left open
+    if not symbol:
+        if isinstance(value, bool | np.bool_) or not isinstance(
+            value, numbers.Integral
+        ):
+            raise TypeError(f"{expected}, got {describe(value)}")
+        value = int(value)
     if value < low or (high is not None and value > high):
         raise ValueError(f"{expected}, got {value}")
     return value

@@ -11,7 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_functorch_wrapped_tensor  # no public name says it
+from torch._C._functorch import (  # no public name says it
+    is_functorch_wrapped_tensor,
+    is_legacy_batchedtensor,
+)
 from torch.autograd import forward_ad
 
 Gradients = Sequence[Tensor | None]
@@ -58,9 +61,11 @@ def shortcut(
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-            tensors, kept = ctx.saved_tensors[: ctx.size], ctx.saved_tensors[ctx.size :]
+            saved = ctx.saved_tensors  # unpacked once: who recomputes them counts
+            tensors, kept = saved[: ctx.size], saved[ctx.size :]
             wanted = ctx.needs_input_grad[1:]
-            if torch.is_grad_enabled() and not twice:
+            batched = is_legacy_batchedtensor(grads[0])
+            if batched or (torch.is_grad_enabled() and not twice):
                 function = partial(definition, **ctx.settings)
                 return None, *_differentiable(function, grads[0], wanted, tensors)
             found = backward(grads[0], kept, wanted, *tensors, **ctx.settings)

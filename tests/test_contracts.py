@@ -519,6 +519,66 @@ def test_gradient_of_each_example(example, mode):
 
 
 @held
+def test_recomputed_in_the_backward_pass(example, mode):
+    """torch.utils.checkpoint, which counts how often what was saved is asked for."""
+    may_lack(example, "recomputed")
+    ours, _, inputs = made(example, mode)
+    plain, saving = copy.deepcopy(ours), copy.deepcopy(ours)
+    again = partial(torch.utils.checkpoint.checkpoint, saving, use_reentrant=False)
+    found, want = results(again, inputs), results(plain, inputs)
+    close(found, want[: len(found)])
+
+
+@held
+def test_gradients_of_several_at_once(example, mode):
+    may_lack(example, "batched")
+    ours, _, inputs = made(example, mode, dtype=DOUBLE)
+    inputs = tuple(x.requires_grad_() for x in inputs)
+    y = ours(*inputs)
+    g = torch.randn(3, *y.shape, dtype=DOUBLE)
+    together = torch.autograd.grad(y, inputs, g, is_grads_batched=True, retain_graph=True)
+    for n in range(3):
+        close([t[n] for t in together], list(torch.autograd.grad(y, inputs, g[n], retain_graph=True)), 1e-9, 1e-9)
+
+
+@held_layers
+def test_traced_inside_a_network(example, mode):
+    ours, twin, inputs = made(example, mode)
+    if twin is None:
+        pytest.skip("torch has none, whose layers stay whole in a trace")
+    network = nn.Sequential(ours)
+    traced = torch.fx.symbolic_trace(copy.deepcopy(network))
+    close(results(traced, inputs), results(network, inputs))
+
+
+@pytest.mark.parametrize("name", ["Conv2d", "ConvTranspose2d", "MaxPool2d", "AvgPool2d", "BatchNorm2d", "ReLU", "ELU"])
+def test_exported_with_open_sizes(name):
+    ours, _, (x,) = made(LAYERS[name][0], mode=False)
+    ours.eval()
+    sizes = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
+    exported = torch.export.export(ours, (x,), dynamic_shapes=(sizes,)).module()
+    other = torch.randn(x.shape[0] + 1, x.shape[1], x.shape[2] + 3, *x.shape[3:])
+    torch.testing.assert_close(exported(other), ours(other))
+
+
+def test_tools_that_look_for_torchs_layers_find_these():
+    norm = nn.Sequential(T.BatchNorm1d(3))
+    torch.optim.swa_utils.update_bn([torch.randn(50, 3) + 5], norm)
+    assert (norm[0].running_mean > 4).all()
+    for ours, theirs in ((V.ConvTranspose2d, nn.ConvTranspose2d), (C.Conv2d, nn.Conv2d)):
+        layers = [kind(3, 4, 3) for kind in (ours, theirs)]
+        layers[0].load_state_dict(layers[1].state_dict())
+        shapes = []
+        for layer in layers:
+            torch.manual_seed(0)
+            normal = nn.utils.parametrizations.spectral_norm(layer)
+            shapes.append(normal.parametrizations.weight[0]._u.shape)
+        assert shapes[0] == shapes[1]
+        x = torch.randn(1, 3, 5, 5)
+        torch.testing.assert_close(layers[0].eval()(x), layers[1].eval()(x))
+
+
+@held
 def test_meta(example, mode):
     ours, _, inputs = made(example, mode)
     shape = copy.deepcopy(ours)(*inputs).shape

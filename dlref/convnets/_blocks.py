@@ -74,7 +74,7 @@ def image_batch(
     """``x`` if it is a batch of images of these channels and that size, or an error."""
     given = {"C": channels, "H": height, "W": width}
     sizes = {name: size for name, size in given.items() if size is not None}
-    return _check.tensor("x", x, "B C H W", empty=False, **sizes)
+    return _check.tensor("x", x, "B C H W", empty=True, **sizes)
 
 
 @torch.fx.wrap

@@ -65,9 +65,19 @@ def windows_times_outputs(
 def largest_of_windows(
     x: Tensor, *, kernel: Sequence[int], size: Sequence[int], geometry: Geometry
 ) -> Tensor:
-    """Largest number of each window; its gradient goes to the first of several."""
-    windows = geometry.windows(x, kernel, size).squeeze(1)
-    return windows.flatten(-2).max(-1).values
+    """Largest number of each window; its gradient goes to the first of several.
+
+    Where one is no number it goes to the last such one, as in torch.
+    """
+    windows = geometry.windows(x, kernel, size).squeeze(1).flatten(-2)
+    values, order = windows.detach(), torch.arange(windows.shape[-1], device=x.device)
+    inside = geometry.inside(x, kernel, size).flatten(-2)
+    values = torch.where(inside, values, -torch.inf)
+    first = (values == values.amax(-1, keepdim=True)) & inside
+    rank = torch.where(first, len(order) - order, 0)
+    rank = torch.where(values.isnan(), len(order) + 1 + order, rank)
+    found = windows.gather(-1, rank.argmax(-1, keepdim=True)).squeeze(-1)
+    return torch.where(inside.any(-1), found, -torch.inf)
 
 
 def _correlate_gradients(

@@ -176,15 +176,22 @@ def largest(
     x: Tensor, *, kernel: Sequence[int], size: Sequence[int], geometry: Geometry
 ) -> tuple[Tensor, Tensor]:
     """Largest number of each window, and which of them it is."""
+    around = geometry.around(x, kernel, size)
+    if any(n > 0 for n in around):
+        x = F.pad(x, [max(n, 0) for n in around], value=-torch.inf)
     best = x.new_empty(*x.shape[:2], *size)
     few = kernel[0] * kernel[1] <= torch.iinfo(torch.uint8).max
-    which = torch.zeros(
-        best.shape, dtype=torch.uint8 if few else torch.int32, device=x.device
-    )
+    # where all are minus infinity it is the first one on the image
+    shape = [x.shape[2] - max(around[2], 0) - max(around[3], 0), x.shape[3]]
+    shape[1] -= max(around[0], 0) + max(around[1], 0)
+    inside = geometry.inside(x.new_empty(1, 1, *shape), kernel, size).flatten(-2)
+    start = inside.to(torch.uint8).argmax(-1).to(torch.uint8 if few else torch.int32)
+    which = start.expand(best.shape).contiguous()
     for images, values, index in chunks(x, best, which):
         for n, part in enumerate(_places(images, kernel, size, geometry)):
             if n == 0:
                 values.copy_(part)
+                index.masked_fill_(part != part, 0)
                 continue
             # the first of several stays; a number that is none always wins
             larger = (part > values) | (part != part)
@@ -201,7 +208,13 @@ def spread(
     geometry: Geometry,
 ) -> Tensor:
     """Each number goes to the place of its window that was the largest."""
-    x, nothing = g.new_zeros(shape), g.new_zeros(())
+    around = [
+        max(n, 0)
+        for n in geometry.around(g.new_empty(shape, device="meta"), kernel, g.shape[2:])
+    ]
+    left, right, top, bottom = around
+    padded = (*shape[:2], shape[2] + top + bottom, shape[3] + left + right)
+    x, nothing = g.new_zeros(padded), g.new_zeros(())
     apart = all(
         s >= d * (k - 1) + 1
         for s, d, k in zip(geometry.stride, geometry.dilation, kernel, strict=True)
@@ -212,7 +225,7 @@ def spread(
                 torch.where(index == n, values, nothing, out=part)
             else:
                 part.add_(torch.where(index == n, values, nothing))
-    return x
+    return x[:, :, top : top + shape[2], left : left + shape[3]].contiguous()
 
 
 def _places(

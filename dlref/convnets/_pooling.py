@@ -1,10 +1,10 @@
 """How the windows of a pooling lie, and what each of them holds."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dlref.convnets._windows import images, pair
 
@@ -43,16 +43,6 @@ class Window(NamedTuple):
         P, Q = (_pool_size(positions, *place, ceil) for place in places)
         return Window(kernel, steps, around, gaps, (P, Q))
 
-    def around(self, x: Tensor) -> list[int]:
-        """Pixels at the left, right, top and bottom that windows see."""
-        found = []
-        for axis in (1, 0):
-            span = self.dilation[axis] * (self.kernel[axis] - 1) + 1
-            end = (self.size[axis] - 1) * self.stride[axis] + span - self.padding[axis]
-            beyond = max(end - x.shape[2 + axis], 0)
-            found += [self.padding[axis], beyond]
-        return found
-
     def counts(self, x: Tensor, padded: bool) -> list[Tensor]:
         """Rows, and columns, of each window that count in its mean."""
         found = []
@@ -74,20 +64,8 @@ def _pool_size(
     gap: int,
     ceil: bool,
 ) -> int:
-    count = positions(size, kernel, step, around, gap)
-    begins = count * step  # the next window
-    rest = size + 2 * around - gap * (kernel - 1) - 1 - (count - 1) * step
-    return count + (ceil and rest > 0 and begins < size + around)
-
-
-class Pool(nn.Module):
-    """A layer of pooling: its settings are those of the function."""
-
-    _names: ClassVar[tuple[str, ...]] = ()
-
-    def extra_repr(self) -> str:
-        """What the layer's repr shows."""
-        return ", ".join(f"{name}={value}" for name, value in self._settings().items())
-
-    def _settings(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self._names}
+    if not ceil:
+        return positions(size, kernel, step, around, gap)
+    count = -(-(size + 2 * around - gap * (kernel - 1) - 1) // step) + 1
+    count -= (count - 1) * step >= size + around  # one that sees nothing but padding
+    return count if count > 0 else positions(size, kernel, step, around, gap)

@@ -5,11 +5,10 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from dlref import _check
-from dlref.training.initialization import default_bound_
 
 
 class Geometry(NamedTuple):
@@ -24,17 +23,23 @@ class Geometry(NamedTuple):
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
 
+    def around(
+        self, x: Tensor, kernel: Sequence[int], size: Sequence[int]
+    ) -> list[int]:
+        """Pixels that windows see on the left, right, top and bottom of ``x``.
+
+        Below zero where they do not come to its end.
+        """
+        found = []
+        for axis in (1, 0):
+            span = self.dilation[axis] * (kernel[axis] - 1) + 1
+            end = (size[axis] - 1) * self.stride[axis] + span - self.padding[axis]
+            found += [self.padding[axis], end - x.shape[2 + axis]]
+        return found
+
     def padded(self, x: Tensor, kernel: Sequence[int], size: Sequence[int]) -> Tensor:
         """``x`` with zeros around it, or cut off, as ``size`` windows see it."""
-        around = []
-        for n, k, p, s, d, r in zip(
-            x.shape[:-3:-1], kernel[::-1], size[::-1], *self._backwards(), strict=True
-        ):
-            around += [r, (p - 1) * s + d * (k - 1) + 1 - r - n]
-        return F.pad(x, around)
-
-    def _backwards(self) -> tuple[tuple[int, ...], ...]:
-        return self.stride[::-1], self.dilation[::-1], self.padding[::-1]
+        return F.pad(x, self.around(x, kernel, size))
 
     def windows(self, x: Tensor, kernel: Sequence[int], size: Sequence[int]) -> Tensor:
         """``x`` as ``size`` windows for each group, (B, G, C / G, P, Q, K, L)."""
@@ -48,10 +53,29 @@ class Geometry(NamedTuple):
             x = torch.stack([x[*before, part] for part in each], -1)
         return x.unflatten(1, (self.groups, -1))
 
+    def inside(self, x: Tensor, kernel: Sequence[int], size: Sequence[int]) -> Tensor:
+        """Whether each pixel of each window lies on the image, (P, Q, K, L)."""
+        rows, columns = (
+            (at >= 0) & (at < n)
+            for at, n in (
+                (self._places(axis, kernel, size, x.device), x.shape[2 + axis])
+                for axis in (0, 1)
+            )
+        )
+        return rows[:, None, :, None] & columns[None, :, None, :]
+
+    def _places(
+        self, axis: int, kernel: Sequence[int], size: Sequence[int], device: Any
+    ) -> Tensor:
+        starts = torch.arange(size[axis], device=device) * self.stride[axis]
+        taps = torch.arange(kernel[axis], device=device) * self.dilation[axis]
+        return starts[:, None] + taps - self.padding[axis]
+
 
 def pair(name: str, value: Any, low: int) -> tuple[int, int]:
     """One whole number for both axes, or (vertical, horizontal)."""
-    both = value if isinstance(value, tuple | list) else (value, value)
+    both = value if isinstance(value, tuple | list) else (value,)
+    both = tuple(both) * 2 if len(both) == 1 else both
     if len(both) != 2:
         raise ValueError(
             f"{name} must be one integer or two, got {_check.describe(value)}"
@@ -114,64 +138,16 @@ def images(x: Tensor, **sizes: int) -> Tensor:
     return x
 
 
-class Kernels(nn.Module):
-    """Weights of a convolution and a bias for each output, as torch's layers begin."""
-
-    transposed = False
-    weight: nn.Parameter
-    bias: nn.Parameter | None
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int],
-        dilation: int | tuple[int, int],
-        groups: int,
-        bias: bool,
-        padding_mode: str,
-        **factory: Any,
-    ) -> None:
-        super().__init__()
-        channels = {"in_channels": in_channels, "out_channels": out_channels}
-        for name, number in channels.items():
-            if _check.integer(name, number, 1) % _check.integer("groups", groups, 1):
-                raise ValueError(
-                    f"{name} must be a multiple of groups {groups}, got {number}"
-                )
-        _check.one_of("padding_mode", padding_mode, ["zeros"])
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = pair("kernel_size", kernel_size, 1)
-        self.stride = pair("stride", stride, 1)
-        self.dilation = pair("dilation", dilation, 1)
-        self.groups, self.padding_mode = groups, padding_mode
-        first, second = channels.values()
-        if not self.transposed:
-            first, second = second, first
-        shape = (first, second // groups, *self.kernel_size)
-        self.weight = nn.Parameter(torch.empty(shape, **factory))
-        self.bias = nn.Parameter(torch.empty(out_channels, **factory)) if bias else None
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw weights and bias anew."""
-        default_bound_(self.weight.data)
-        if self.bias is not None:
-            bound = self.weight[0].numel() ** -0.5
-            self.bias.data.uniform_(-bound, bound)
-
-    def extra_repr(self) -> str:
-        """What the layer's repr shows."""
-        shown = f"{self.in_channels}, {self.out_channels}"
-        for name, usual in (
-            ("kernel_size", None),
-            ("stride", (1, 1)),
-            ("padding", (0, 0)),
-            ("output_padding", (0, 0)),
-            ("dilation", (1, 1)),
-            ("groups", 1),
-        ):
-            value = getattr(self, name, usual)
-            shown += "" if value == usual else f", {name}={value}"
-        return shown + (", bias=False" if self.bias is None else "")
+def check_kernels(
+    in_channels: int, out_channels: int, groups: int, padding_mode: str, **sizes: Any
+) -> None:
+    """Refuse settings of a layer that none can have."""
+    channels = {"in_channels": in_channels, "out_channels": out_channels}
+    for name, number in channels.items():
+        if _check.integer(name, number, 1) % _check.integer("groups", groups, 1):
+            raise ValueError(
+                f"{name} must be a multiple of groups {groups}, got {number}"
+            )
+    _check.one_of("padding_mode", padding_mode, ["zeros"])
+    for name, size in sizes.items():
+        pair(name, size, 0 if "padding" in name else 1)

@@ -9,17 +9,16 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from dlref import _check
 from dlref._precision import autocast, in_single
 from dlref.convnets._correlation import correlate, largest
-from dlref.convnets._pooling import Pool, Window
+from dlref.convnets._pooling import Window
 from dlref.convnets._windows import (
     Geometry,
-    Kernels,
     also_unbatched,
+    check_kernels,
     images,
     padding_of,
     pair,
@@ -75,6 +74,7 @@ def output_size(
     return (n + 2 * p - span) // s + 1
 
 
+@torch.fx.wrap
 @also_unbatched
 def conv2d(
     x: Float[Tensor, "*B C H W"],
@@ -148,7 +148,7 @@ def conv2d(
     return in_single(maps, x, weight, bias)
 
 
-class Conv2d(Kernels):
+class Conv2d(nn.Conv2d):
     """Layer of :func:`conv2d`.
 
     Weights go to and fro between it and ``torch.nn.Conv2d``, whose attributes it has.
@@ -190,27 +190,26 @@ class Conv2d(Kernels):
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_kernels(
+            in_channels, out_channels, groups, padding_mode,
+            kernel_size=kernel_size, stride=stride, dilation=dilation,
+        )  # fmt: skip
+        steps, gaps = pair("stride", stride, 1), pair("dilation", dilation, 1)
+        kernel = pair("kernel_size", kernel_size, 1)
+        padding_of(padding, kernel, steps, gaps)
         around = padding if isinstance(padding, str) else pair("padding", padding, 0)
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias,
-            padding_mode, device=device, dtype=dtype,
+            in_channels, out_channels, kernel, steps, around, gaps, groups, bias,
+            "zeros", device, dtype,
         )  # fmt: skip
-        padding_of(around, self.kernel_size, self.stride, self.dilation)
-        self.padding = around
 
-    def forward(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B O P Q"]:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in torch
         """Maps of the images."""
-        return conv2d(
-            x,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-        )
+        settings = self.stride, self.padding, self.dilation, self.groups
+        return conv2d(input, self.weight, self.bias, *settings)
 
 
+@torch.fx.wrap
 @also_unbatched
 def max_pool2d(
     x: Float[Tensor, "*B C H W"],
@@ -250,11 +249,11 @@ def max_pool2d(
     window = Window.of(
         output_size, x, kernel_size, stride, padding, dilation, ceil_mode
     )
-    x = F.pad(x, window.around(x), value=-torch.inf)
-    geometry = Geometry(window.stride, window.dilation)
+    geometry = Geometry(window.stride, window.dilation, window.padding)
     return largest(x, kernel=window.kernel, size=window.size, geometry=geometry)
 
 
+@torch.fx.wrap
 @also_unbatched
 def avg_pool2d(
     x: Float[Tensor, "*B C H W"],
@@ -263,6 +262,7 @@ def avg_pool2d(
     padding: int | tuple[int, int] = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Float[Tensor, "*B C P Q"]:
     r"""Mean of each window.
 
@@ -278,6 +278,7 @@ def avg_pool2d(
         ceil_mode: whether a window that begins on the padded image and ends beyond it
             counts; its mean is that of its part on the padded image.
         count_include_pad: whether the zeros of the padding count in the mean.
+        divisor_override: what the sums are divided by instead.
 
     Raises:
         TypeError, ValueError: if a shape or size does not fit; the message names the
@@ -285,7 +286,7 @@ def avg_pool2d(
 
     Source:
         LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11), section II.B. The
-        signature is torch's, without ``divisor_override``.
+        signature is torch's.
 
     Example:
         >>> avg_pool2d(torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
@@ -294,23 +295,28 @@ def avg_pool2d(
     window = Window.of(output_size, x, kernel_size, stride, padding, 1, ceil_mode)
     geometry = Geometry(window.stride, (1, 1), window.padding, x.shape[1])
     rows, columns = window.counts(x, count_include_pad)
+    counts = rows[:, None] * columns
+    if divisor_override is not None:
+        counts = counts * 0 + _check.integer("divisor_override", divisor_override, 1)
 
     def means(x: Tensor) -> Tensor:
         ones = x.new_ones(x.shape[1], 1, *window.kernel)
         sums = correlate(x, ones, size=window.size, geometry=geometry)
-        return sums / (rows[:, None] * columns).to(x)
+        return sums / counts.to(x)
 
     return in_single(means, x)
 
 
-class MaxPool2d(Pool):
+class MaxPool2d(nn.MaxPool2d):
     """Layer of :func:`max_pool2d`.
 
     Args:
         kernel_size, stride, padding, dilation, ceil_mode: see :func:`max_pool2d`.
+        return_indices: stands where torch has it, and is refused.
 
     Raises:
-        TypeError, ValueError: in use, as :func:`max_pool2d`.
+        TypeError, ValueError: if the indices are asked for; in use, as
+            :func:`max_pool2d`.
 
     Source:
         See :func:`max_pool2d`.
@@ -320,33 +326,30 @@ class MaxPool2d(Pool):
         torch.Size([1, 3, 3, 3])
     """
 
-    _names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-
     def __init__(
         self,
         kernel_size: int | tuple[int, int],
         stride: int | tuple[int, int] | None = None,
         padding: int | tuple[int, int] = 0,
         dilation: int | tuple[int, int] = 1,
+        return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding, self.dilation = padding, dilation
-        self.ceil_mode = ceil_mode
+        _check.one_of("return_indices", return_indices, [False])
+        super().__init__(kernel_size, stride, padding, dilation, False, ceil_mode)
 
-    def forward(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B C P Q"]:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in torch
         """The largest number of each window."""
-        return max_pool2d(x, **self._settings())
+        lie = self.stride, self.padding, self.dilation
+        return max_pool2d(input, self.kernel_size, *lie, self.ceil_mode)  # type: ignore[arg-type]
 
 
-class AvgPool2d(Pool):
+class AvgPool2d(nn.AvgPool2d):
     """Layer of :func:`avg_pool2d`.
 
     Args:
-        kernel_size, stride, padding, ceil_mode, count_include_pad: see
-            :func:`avg_pool2d`.
+        kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override:
+            see :func:`avg_pool2d`.
 
     Raises:
         TypeError, ValueError: in use, as :func:`avg_pool2d`.
@@ -359,25 +362,10 @@ class AvgPool2d(Pool):
         torch.Size([1, 3, 3, 3])
     """
 
-    _names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-
-    def __init__(
-        self,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] | None = None,
-        padding: int | tuple[int, int] = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-    ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding, self.ceil_mode = padding, ceil_mode
-        self.count_include_pad = count_include_pad
-
-    def forward(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B C P Q"]:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in torch
         """The mean of each window."""
-        return avg_pool2d(x, **self._settings())
+        how = self.ceil_mode, self.count_include_pad, self.divisor_override
+        return avg_pool2d(input, self.kernel_size, self.stride, self.padding, *how)  # type: ignore[arg-type]
 
 
 def receptive_field(layers: Sequence[tuple[int, int, int]]) -> list[int]:

@@ -15,8 +15,8 @@ from dlref._precision import autocast, in_single
 from dlref.convnets._correlation import paint
 from dlref.convnets._windows import (
     Geometry,
-    Kernels,
     also_unbatched,
+    check_kernels,
     images,
     painted_size,
     pair,
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 
+@torch.fx.wrap
 @also_unbatched
 def conv_transpose2d(
     x: Float[Tensor, "*B C H W"],
@@ -106,7 +107,7 @@ def conv_transpose2d(
     return in_single(maps, x, weight, bias)
 
 
-class ConvTranspose2d(Kernels):
+class ConvTranspose2d(nn.ConvTranspose2d):
     """Layer of :func:`conv_transpose2d`.
 
     Weights go to and fro between it and ``torch.nn.ConvTranspose2d``, whose attributes
@@ -134,8 +135,6 @@ class ConvTranspose2d(Kernels):
         torch.Size([1, 2, 14, 14])
     """
 
-    transposed = True
-
     def __init__(
         self,
         in_channels: int,
@@ -151,25 +150,25 @@ class ConvTranspose2d(Kernels):
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias,
-            padding_mode, device=device, dtype=dtype,
+        check_kernels(
+            in_channels, out_channels, groups, padding_mode,
+            kernel_size=kernel_size, stride=stride, dilation=dilation,
+            padding=padding, output_padding=output_padding,
         )  # fmt: skip
-        self.padding = pair("padding", padding, 0)
-        self.output_padding = pair("output_padding", output_padding, 0)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, output_padding,
+            groups, bias, dilation, "zeros", device, dtype,
+        )  # fmt: skip
 
-    def forward(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B O P Q"]:
-        """Larger maps."""
-        return conv_transpose2d(
-            x,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
-        )
+    def forward(  # torch names the input so
+        self,
+        input: Tensor,  # noqa: A002
+        output_size: list[int] | None = None,
+    ) -> Tensor:
+        """Larger maps; an ``output_size`` is refused."""
+        _check.one_of("output_size", output_size, [None])
+        settings = self.padding, self.output_padding, self.groups, self.dilation
+        return conv_transpose2d(input, self.weight, self.bias, self.stride, *settings)  # type: ignore[arg-type]
 
 
 def overlap_count(size: int, kernel_size: int, stride: int) -> Float[Tensor, "P P"]:
@@ -255,6 +254,7 @@ def interpolation_matrix(
     return (1 - distance.abs()).clamp(min=0)
 
 
+@torch.fx.wrap
 def interpolate(
     x: Float[Tensor, "B C H W"],
     size: int | tuple[int, int] | None = None,
@@ -322,7 +322,7 @@ def interpolate(
     return in_single(lambda x: rows.to(x) @ x @ columns.to(x).T, x)
 
 
-class Upsample(nn.Module):
+class Upsample(nn.Upsample):
     """Layer of :func:`interpolate`.
 
     Args:
@@ -346,23 +346,12 @@ class Upsample(nn.Module):
         mode: str = "nearest",
         align_corners: bool | None = None,
     ) -> None:
-        super().__init__()
-        self.size, self.scale_factor = size, scale_factor
-        self.mode, self.align_corners = mode, align_corners
+        super().__init__(size, scale_factor, mode, align_corners)
 
-    def extra_repr(self) -> str:
-        """What the layer's repr shows."""
-        return ", ".join(
-            f"{name}={getattr(self, name)!r}"
-            for name in ("size", "scale_factor", "mode", "align_corners")
-            if getattr(self, name) is not None
-        )
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C P Q"]:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in torch
         """Larger or smaller maps."""
-        return interpolate(
-            x, self.size, self.scale_factor, self.mode, self.align_corners
-        )
+        how = self.size, self.scale_factor, self.mode, self.align_corners
+        return interpolate(input, *how)  # type: ignore[arg-type]
 
 
 class DepthwiseSeparable(nn.Module):

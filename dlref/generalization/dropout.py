@@ -15,6 +15,7 @@ from dlref import _check
 __all__ = ["Dropout", "drop_units", "monte_carlo", "thinned_networks"]
 
 
+@torch.fx.wrap
 def drop_units(
     x: Float[Tensor, "*shape"], p: float = 0.5, training: bool = True
 ) -> Float[Tensor, "*shape"]:
@@ -86,7 +87,7 @@ class Dropout(nn.Module):
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Drop in training mode."""
         y = drop_units(x, self.p, self.training)
-        return x.copy_(y) if self.inplace else y
+        return x.copy_(y) if self.inplace and y is not x else y
 
 
 def thinned_networks(

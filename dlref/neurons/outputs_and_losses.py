@@ -6,7 +6,7 @@ Shape legend: m examples (one a row), K outputs or classes.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Integer, Shaped
@@ -90,12 +90,12 @@ def softmax(
         >>> softmax(np.array([2.0, 1.0, 0.1])).round(3)
         array([0.659, 0.242, 0.099])
     """
-    return np.exp(
-        log_softmax(
-            _check.array("z", z, "... K")
-            / _check.real("temperature", temperature, "(0, inf)")
-        )
-    )
+    _check.array("z", z, "... K")
+    cold = _check.real("temperature", temperature, "(0, inf)")
+    shifted, _ = _difference(z, z.max(-1, keepdims=True))  # nothing above zero, or
+    with np.errstate(over="ignore"):  # a low temperature would make it infinite
+        scaled = shifted / z.dtype.type(cold)
+    return np.exp(log_softmax(np.maximum(scaled, np.finfo(z.dtype).min / 4)))
 
 
 def softmax_jacobian(
@@ -145,6 +145,11 @@ def one_hot(
                [1., 0., 0.]])
     """
     num_classes = _check.integer("num_classes", num_classes, 1)
+    _classes(y, num_classes)
+    return (y[..., None] == np.arange(num_classes)).astype(float)
+
+
+def _classes(y: Any, num_classes: int) -> None:
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu" or y.size == 0:
         raise TypeError(
             f"y must be a NumPy array of whole numbers, got {_check.describe(y)}"
@@ -154,7 +159,6 @@ def one_hot(
         raise ValueError(
             f"y must hold classes 0 to {num_classes - 1}, got {wrong} among them"
         )
-    return np.eye(num_classes)[y]
 
 
 def cross_entropy(
@@ -194,7 +198,8 @@ def cross_entropy(
                 f"y must have a class for each row of z, {z.shape[:-1]}, got "
                 f"{_check.describe(y)}"
             )
-        y = one_hot(y, z.shape[-1])
+        _classes(y, z.shape[-1])
+        return np.asarray(0 - np.take_along_axis(logs, y[..., None], -1)[..., 0])
     y = _distribution("y", y, z.shape)
     counted = np.multiply(y, -logs, out=np.zeros_like(logs), where=y > 0)
     return np.asarray(counted.sum(-1), dtype=z.dtype)  # 0 times infinity is 0

@@ -59,12 +59,13 @@ class Schedule(_Resumable):
         w, \eta_0) \quad (t \ge w)
 
     Time is counted in calls of ``step``: in epochs or in batches, whichever the caller
-    chooses.
+    chooses. The rate is a function of time alone: one that was changed by hand is set
+    again at the next step.
 
     Args:
         optimizer: its groups' rates, as they are now, are :math:`\eta_0`.
         warmup: w, how many steps before the full rate.
-        last_epoch: t to go on from; -1 starts.
+        last_epoch: the last t that has been; -1 starts.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
@@ -89,7 +90,12 @@ class Schedule(_Resumable):
         self, optimizer: Optimizer, *, warmup: int = 0, last_epoch: int = -1
     ) -> None:
         self.warmup = _check.integer("warmup", warmup, 0)
-        super().__init__(optimizer, _check.integer("last_epoch", last_epoch, -1))
+        _check.integer("last_epoch", last_epoch, -1)
+        if last_epoch == -1 and getattr(optimizer, "_opt_called", False):
+            # after another schedule; one beside it, made before any step, shares its
+            for group in optimizer.param_groups:
+                group["initial_lr"] = _copy(group["lr"])
+        super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
         """Rates of all groups at the present step."""
@@ -126,7 +132,7 @@ class StepDecay(Schedule):
         step_size: s, at least 1.
         gamma: the factor, in (0, 1].
         warmup: steps before the full rate, see :class:`Schedule`.
-        last_epoch: t to go on from; -1 starts.
+        last_epoch: the last t that has been; -1 starts.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
@@ -172,7 +178,7 @@ class ExponentialDecay(Schedule):
         optimizer: whose rates to set.
         gamma: the factor, in (0, 1].
         warmup: steps before the full rate, see :class:`Schedule`.
-        last_epoch: t to go on from; -1 starts.
+        last_epoch: the last t that has been; -1 starts.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
@@ -215,7 +221,7 @@ class InverseTimeDecay(Schedule):
         optimizer: whose rates to set.
         decay_rate: delta, at least 0.
         warmup: steps before the full rate, see :class:`Schedule`.
-        last_epoch: t to go on from; -1 starts.
+        last_epoch: the last t that has been; -1 starts.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
@@ -260,7 +266,7 @@ class CosineDecay(Schedule):
         T_max: steps until the end, the warm-up not counted, at least 1.
         eta_min: the rate at the end, at least 0.
         warmup: steps before the full rate, see :class:`Schedule`.
-        last_epoch: t to go on from; -1 starts.
+        last_epoch: the last t that has been; -1 starts.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind, or out of range.
@@ -361,7 +367,7 @@ class MomentumSchedule(_Resumable):
         optimizer: whose ``momentum``, or first of ``betas``, to set.
         max_momentum: the most, in [0.5, 1).
         interval: s, steps between two values, at least 1.
-        last_epoch: t to go on from; -1 starts.
+        last_epoch: the last t that has been; -1 starts.
 
     Raises:
         TypeError, ValueError: if an argument is of the wrong kind or out of range, or a

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -73,7 +74,7 @@ def outputs(model: nn.Module, inputs: Any) -> Any:
     """What the model makes of inputs; a tuple or dictionary are its arguments."""
     if isinstance(inputs, Mapping):
         return model(**inputs)
-    return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
+    return model(*inputs) if type(inputs) is tuple else model(inputs)
 
 
 def each(function: Callable[[Tensor], Any], value: Any) -> Any:
@@ -83,15 +84,47 @@ def each(function: Callable[[Tensor], Any], value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: each(function, part) for name, part in value.items()}
     if isinstance(value, tuple | list):
-        return tuple(each(function, part) for part in value)
+        parts = [each(function, part) for part in value]
+        named = hasattr(value, "_fields")  # a tuple of a type of its own stays one
+        return type(value)(*parts) if named else tuple(parts)
     return value
 
 
 def size_of(value: Any) -> int:
-    """How many examples a batch holds: the length of its first tensor."""
+    """How many examples there are: the length of the first tensor that has one."""
     sizes: list[int] = []
-    each(lambda tensor: sizes.append(len(tensor)), value)
+    each(lambda tensor: sizes.extend(tensor.shape[:1]), value)
     return sizes[0]
+
+
+def moved(value: Any, device: torch.device) -> Any:
+    """Wherever the tensors of a batch are, or what else can be sent to a device."""
+    send = getattr(value, "to", None)
+    if callable(send):
+        return send(device)
+    if isinstance(value, Mapping):
+        return {name: moved(part, device) for name, part in value.items()}
+    if isinstance(value, tuple | list):
+        parts = [moved(part, device) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value
+
+
+def generators_of(data: Any) -> list[torch.Generator]:
+    """Those that the order of a DataLoader's batches is drawn from."""
+    if not isinstance(data, DataLoader):
+        return []
+    owners = data, data.sampler, data.batch_sampler
+    found = [getattr(owner, "generator", None) for owner in owners]
+    return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
+
+
+def set_epoch(data: Any, epoch: int) -> None:
+    """Tell a DataLoader's samplers, where they want to know, which epoch it is."""
+    for owner in (getattr(data, "sampler", None), getattr(data, "batch_sampler", None)):
+        tell = getattr(owner, "set_epoch", None)
+        if callable(tell):
+            tell(epoch)
 
 
 def weight_of(loss: Any, data: Any) -> Callable[[Tensor], float] | None:

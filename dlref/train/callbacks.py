@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from dlref import _check
+from dlref.train.names import load_weights
 
 __all__ = ["Callback", "EarlyStopping", "History", "Snapshots", "State"]
 
@@ -27,6 +28,7 @@ class State:
         optimizer: the optimiser.
         history: all columns so far.
         stop: a callback sets it to end the training after this epoch.
+        steps: batches trained on.
 
     Source:
         This book.
@@ -41,6 +43,7 @@ class State:
     optimizer: Optimizer
     history: History = field(default_factory=dict)
     stop: bool = False
+    steps: int = 0
 
 
 @runtime_checkable
@@ -130,7 +133,7 @@ class EarlyStopping:
     def finish(self, state: State) -> None:
         """Put the best weights back."""
         if self.restore and self.weights:
-            state.model.load_state_dict(self.weights)
+            load_weights(state.model, self.weights)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

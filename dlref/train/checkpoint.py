@@ -1,5 +1,6 @@
 """Write the whole state of a training run, and take it up again."""
 
+import copy
 import os
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from dlref.train.callbacks import Callback, State
+from dlref.train.names import load_weights, unwrapped
 from dlref.train.processes import of_all, rank_and_world
-
-_WRAPPERS = ("module.", "_orig_mod.")  # of several processes, and of torch.compile
 
 
 def save(
@@ -23,6 +23,7 @@ def save(
     state: State,
     scheduler: LRScheduler | None,
     callbacks: Sequence[Callback],
+    generators: Sequence[torch.Generator] = (),
 ) -> None:
     """Write beside the file and move it into place.
 
@@ -34,6 +35,8 @@ def save(
         return
     content = {
         "epoch": state.epoch,
+        "steps": state.steps,
+        "generators": [generator.get_state() for generator in generators],
         "stop": state.stop,
         "history": state.history,
         "kinds": kinds,
@@ -46,7 +49,7 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        torch.save(content, part)
+        torch.save(_plain(content), part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -87,13 +90,14 @@ def resume(
     scheduler: LRScheduler | None,
     callbacks: Sequence[Callback],
     device: torch.device,
+    generators: Sequence[torch.Generator] = (),
 ) -> None:
     """Read the file, refuse what is not of this run, and set everything to it."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        kept = _unwrapped(content["model"])
-        own = _unwrapped(state.model.state_dict())
-        kinds, rank_states = content["kinds"], content["random"]
+        kept = unwrapped(content["model"])
+        own = unwrapped(state.model.state_dict())
+        kinds, rank_states, _ = (content[k] for k in ("kinds", "random", "steps"))
     except Exception as error:
         raise ValueError(
             f"checkpoint {path} is not one that fit wrote: {error}"
@@ -108,17 +112,17 @@ def resume(
             f"checkpoint {path} is of another run: {trouble[0]}; name another file or "
             "remove it"
         )
-    # what may still refuse comes first, and the weights last
-    state.optimizer.load_state_dict(content["optimizer"])
+    parts: list[tuple[Any, Any]] = [(state.optimizer, content["optimizer"])]
     if scheduler is not None and content["scheduler"] is not None:
-        scheduler.load_state_dict(content["scheduler"])
-    for callback, value in zip(callbacks, content["callbacks"], strict=True):
-        if value is not None:
-            callback.load_state_dict(value)  # type: ignore[attr-defined]
-    _load(state.model, kept)
+        parts.append((scheduler, content["scheduler"]))
+    parts += zip(callbacks, content["callbacks"], strict=True)
+    _load([(part, value) for part, value in parts if value is not None], path)
+    load_weights(state.model, kept)
     state.epoch = content["epoch"]
     state.stop = content["stop"]
-    state.history = content["history"]
+    state.history, state.steps = content["history"], content["steps"]
+    for generator, value in zip(generators, content["generators"], strict=False):
+        generator.set_state(value)
     rank = rank_and_world()[0]
     found = rank_states[rank] if rank < len(rank_states) else rank_states[0]
     version, keys, gauss = found["python"]
@@ -130,19 +134,32 @@ def resume(
         torch.cuda.set_rng_state_all(found["cuda"])
 
 
-def _unwrapped(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights under the names that the model itself has for them."""
-    found = {}
-    for name, value in weights.items():
-        while name.startswith(_WRAPPERS):
-            name = name.removeprefix(_WRAPPERS[0]).removeprefix(_WRAPPERS[1])
-        found[name] = value
-    return found
+def _load(parts: list[tuple[Any, Any]], path: Path) -> None:
+    """Load every part, or none of them."""
+    before = [copy.deepcopy(part.state_dict()) for part, _ in parts]
+    try:
+        for part, value in parts:
+            part.load_state_dict(value)
+    except Exception as error:
+        for (part, _), value in zip(parts, before, strict=True):
+            part.load_state_dict(value)
+        raise ValueError(
+            f"checkpoint {path} is of another run: {error}; name another file or "
+            "remove it"
+        ) from error
 
 
-def _load(model: nn.Module, kept: Mapping[str, Any]) -> None:
-    names = zip(model.state_dict(), _unwrapped(model.state_dict()), strict=True)
-    model.load_state_dict({wrapped: kept[name] for wrapped, name in names})
+def _plain(value: Any) -> Any:
+    """The same without NumPy's numbers, which would not be read back."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return (
+            type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
+        )
+    return value
 
 
 def _other_model(kept: Mapping[str, Any], own: Mapping[str, Any]) -> Iterable[str]:

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dlref import _check
-from dlref.train.batches import Data, length, weight_of
+from dlref.train.batches import Data, generators_of, length, set_epoch, weight_of
 from dlref.train.callbacks import Callback, History, State
 from dlref.train.checkpoint import resume, save
 from dlref.train.evaluation import Loss, Noted, check_metrics, evaluate
@@ -145,20 +145,20 @@ def fit(
     weigh = weight_of(loss.loss if isinstance(loss, Noted) else loss, train)
     each = 1 if isinstance(train, DataLoader) else batch_size
     batches = _Batches(train, size, each, an_epoch, total, seed, num_workers, weigh)
+    generators = generators_of(train)
     still = [m for m in model.modules() if not m.training] if model.training else []
 
-    hidden = None if rank == 0 else True
-    bar = tqdm(total=total, unit="batch", disable=hidden, delay=2)
+    bar = tqdm(total=total, unit="batch", disable=None if rank == 0 else True, delay=2)
     examples = {"metrics": metrics, "batch_size": batch_size, "device": device}
     with bar, _attended(callbacks, state):
         if path is not None and path.exists():
-            resume(path, state, scheduler, callbacks, device)
-        bar.update(min(state.epoch * an_epoch, total))
-        while state.epoch * an_epoch < total and not state.stop:
+            resume(path, state, scheduler, callbacks, device, generators)
+        bar.update(state.steps)
+        while state.steps < total and not state.stop:
             network.train()
             for module in still:
                 module.training = False
-            mean = train_epoch(step, batches.of(state.epoch, device), state, bar)
+            mean = train_epoch(step, batches.of(state, device), state, bar)
             state.epoch += 1
             row = {"loss": mean.over_processes()}
             if valid is not None:
@@ -172,7 +172,7 @@ def fit(
             for callback in callbacks:
                 callback(state)
             if path is not None:
-                save(path, state, scheduler, callbacks)
+                save(path, state, scheduler, callbacks, generators)
     return state.history
 
 
@@ -188,12 +188,14 @@ class _Batches(NamedTuple):
     num_workers: int
     weigh: Any
 
-    def of(self, epoch: int, device: torch.device) -> Iterator[tuple[Share, Any, Any]]:
-        """Those of one epoch, this process's part of each."""
-        generator = torch.Generator().manual_seed(self.seed + epoch)
+    def of(
+        self, state: State, device: torch.device
+    ) -> Iterator[tuple[Share, Any, Any]]:
+        """Those of the next epoch, this process's part of each."""
+        set_epoch(self.data, state.epoch)
+        generator = torch.Generator().manual_seed(self.seed + state.epoch)
         order = torch.randperm(self.size, generator=generator).split(self.batch_size)
-        left = self.total - epoch * self.an_epoch
-        chosen = order[: min(self.an_epoch, left)]
+        chosen = order[: min(self.an_epoch, self.total - state.steps)]
         return batches_of(
             self.data, chosen, device, self.num_workers, generator, self.weigh
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dlref.device import device as default_device
-from dlref.train.batches import Data, each, size_of, split
+from dlref.train.batches import Data, each, moved, size_of, split
 
 _KEPT = 1000  # losses that are kept as they are before they are added up
 
@@ -97,8 +97,9 @@ def batches_of(
     if isinstance(data, DataLoader):
         for batch, _ in zip(data, batches, strict=False):
             inputs, targets = split(batch)
-            count = float(size_of(batch)) if weigh is None else weigh(targets)
-            yield _share(count, world, device), *_to(device, inputs, targets)
+            count = float(size_of(targets)) if weigh is None else weigh(targets)
+            share = _share(count, world, device)
+            yield share, moved(inputs, device), moved(targets, device)
         return
     parts = [(batch[rank::world], batch) for batch in batches]
     taken = [part if len(part) else batch[:1] for part, batch in parts]
@@ -118,7 +119,7 @@ def batches_of(
             share = Share(float(len(part)), len(part) * world / len(whole))
         else:
             share = _share(weigh(targets) if len(part) else 0.0, world, device)
-        yield share, *_to(device, inputs, targets)
+        yield share, moved(inputs, device), moved(targets, device)
 
 
 def _share(count: float, world: int, device: torch.device) -> Share:
@@ -130,10 +131,6 @@ def _share(count: float, world: int, device: torch.device) -> Share:
     if total.item() == 0:
         return Share(0.0, 0.0, void=True)
     return Share(count, count * world / total.item())
-
-
-def _to(device: torch.device, *values: Any) -> tuple[Any, ...]:
-    return tuple(each(lambda tensor: tensor.to(device), value) for value in values)
 
 
 def rank_and_world() -> tuple[int, int]:

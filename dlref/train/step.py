@@ -92,6 +92,7 @@ def train_epoch(
     device = next(step.network.parameters()).device
     mean, shown = Mean(device), 0.0
     for number, (share, inputs, targets) in enumerate(shares, 1):
+        state.steps += 1
         if share.void:
             continue  # all targets are ignored: there is no mean
         try:

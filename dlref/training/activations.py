@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dlref import _check
-from dlref._precision import autocast
+from dlref._precision import autocast, in_single
 
 __all__ = [
     "ELU",
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 
+@torch.fx.wrap
 def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Rectified linear unit, :math:`\max(0, x)`.
 
@@ -50,6 +51,7 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.where(x <= 0, 0.0, x)  # what is no number stays none
 
 
+@torch.fx.wrap
 def leaky_relu(
     x: Float[Tensor, "*shape"], negative_slope: float = 0.01
 ) -> Float[Tensor, "*shape"]:
@@ -74,6 +76,7 @@ def leaky_relu(
     return torch.where(x > 0, x, _check.real("negative_slope", negative_slope) * x)
 
 
+@torch.fx.wrap
 def elu(x: Float[Tensor, "*shape"], alpha: float = 1.0) -> Float[Tensor, "*shape"]:
     r"""Exponential linear unit: x above zero, :math:`\alpha (e^x - 1)` below.
 
@@ -93,10 +96,14 @@ def elu(x: Float[Tensor, "*shape"], alpha: float = 1.0) -> Float[Tensor, "*shape
         tensor([-0.6321,  2.0000])
     """
     _check.tensor("x", x, "...", empty=True)
+    return in_single(_elu, x, alpha=_check.real("alpha", alpha))
+
+
+def _elu(x: Tensor, *, alpha: float) -> Tensor:
     z = x.clamp(max=0)  # or a large x gives an infinite gradient times zero
     # far down the derivative of expm1, which is itself plus one, would cancel
     below = torch.where(z > -1, z.expm1(), z.exp() - 1)
-    return torch.where(x > 0, x, _check.real("alpha", alpha) * below)
+    return torch.where(x > 0, x, alpha * below)
 
 
 class _Activation(nn.Module):
@@ -216,17 +223,22 @@ class PReLU(nn.Module):
         """What the layer's repr shows."""
         return f"num_parameters={self.num_parameters}, init={self.init}"
 
-    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B *rest"]:
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Below zero, each channel (axis 1) has its slope."""
-        _check.tensor("x", x, "...", empty=True)
-        if len(self.weight) > 1 and (x.ndim < 2 or x.shape[1] != len(self.weight)):
-            raise ValueError(
-                f"x must have {len(self.weight)} channels at axis 1, got "
-                f"{_check.describe(x)}"
-            )
-        x, weight = autocast(x, self.weight)
-        slope = weight.reshape(-1, *[1] * max(x.ndim - 2, 0))
-        return torch.where(x > 0, x, slope * x)
+        return _prelu(x, self.weight)
+
+
+@torch.fx.wrap
+def _prelu(x: Tensor, weight: Tensor) -> Tensor:
+    _check.tensor("x", x, "...", empty=True)
+    if len(weight) > 1 and (x.ndim < 2 or x.shape[1] != len(weight)):
+        raise ValueError(
+            f"x must have {len(weight)} channels at axis 1, got {_check.describe(x)}"
+        )
+    x, weight = autocast(x, weight)
+    slope = weight.reshape([-1] * (x.ndim > 0) + [1] * max(x.ndim - 2, 0))
+    # cut off above zero, where an infinite x would give the slope 0 times infinity
+    return torch.where(x > 0, x, slope * x.clamp(max=0))
 
 
 class ELU(_Activation):

@@ -5,7 +5,7 @@ Forward, backward by hand, and what is kept for the time after training.
 Shape legend: B examples in a batch, C features or channels, H W height and width.
 """
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -154,12 +154,10 @@ def _like(name: str, values: Tensor | None, mean: Tensor, usual: float) -> Tenso
     return values
 
 
-class _BatchNorm(nn.Module):
-    _version = 2
+class _BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Parameters, statistics and states are torch's: its tools know the layer."""
+
     _axes: ClassVar[tuple[int, ...]] = ()
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
 
     def __init__(
         self,
@@ -171,95 +169,74 @@ class _BatchNorm(nn.Module):
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.num_features = _check.integer("num_features", num_features, 1)
-        self.eps = _check.real("eps", eps, "[0, inf)")
-        self.momentum = (
-            None if momentum is None else _check.real("momentum", momentum, "[0, 1]")
+        _check.integer("num_features", num_features, 1)
+        eps = _check.real("eps", eps, "[0, inf)")
+        if momentum is not None:
+            momentum = _check.real("momentum", momentum, "[0, 1]")
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype
         )
-        self.affine, self.track_running_stats = affine, track_running_stats
-        kind: Any = {"device": device, "dtype": dtype}
-        ones, zeros = (make(num_features, **kind) for make in (torch.ones, torch.zeros))
-        self.weight = nn.Parameter(ones) if affine else None
-        self.bias = nn.Parameter(zeros) if affine else None
-        for name, values in (
-            ("running_mean", zeros.clone()),
-            ("running_var", ones.clone()),
-            ("num_batches_tracked", torch.tensor(0, device=device)),
-        ):
-            self.register_buffer(name, values if track_running_stats else None)
-        self.register_load_state_dict_pre_hook(_count_nothing)
 
-    def extra_repr(self) -> str:
-        """What the layer's repr shows."""
-        flags = f"affine={self.affine}, track_running_stats={self.track_running_stats}"
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, {flags}"
-
-    @torch.no_grad()
-    def reset_running_stats(self) -> None:
-        """Forget all batches: mean 0, variance 1, none tracked."""
-        if self.running_mean is not None:
-            cast(Tensor, self.running_mean).zero_()
-            cast(Tensor, self.running_var).fill_(1)
-            cast(Tensor, self.num_batches_tracked).zero_()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Begin anew: no batches, scale 1 and shift 0."""
-        self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
-            self.weight.fill_(1)
-            self.bias.zero_()
-
-    def forward(self, x: Float[Tensor, "B C *places"]) -> Float[Tensor, "B C *places"]:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in torch
         """By the batch's statistics in training, by the running ones in evaluation.
 
         If they are kept.
         """
-        _check.tensor("x", x, "...", empty=True)
-        if x.ndim not in self._axes or x.shape[1] != self.num_features:
-            axes = " or ".join(map(str, self._axes))
-            raise ValueError(
-                f"x must have {axes} axes and {self.num_features} channels, got "
-                f"{_check.describe(x)}"
-            )
-        mean, variance = self.running_mean, self.running_var
-        if self.training or mean is None or variance is None:
-            y, mean, variance = in_single(
-                _by_batch, x, self.weight, self.bias, eps=self.eps
-            )
-            if self.training:
-                self._track(mean, variance, x.numel() // self.num_features)
-            return y
-        return in_single(
-            _by_running, x, self.weight, self.bias, mean, variance, eps=self.eps
+        statistics = self.running_mean, self.running_var, self.num_batches_tracked
+        kept = not self.training or self.track_running_stats
+        return _batch_norm(
+            input,
+            self._axes,
+            self.num_features,
+            self.weight,
+            self.bias,
+            *statistics if kept else (None, None, None),
+            training=self.training,
+            momentum=self.momentum,
+            eps=self.eps,
         )
 
-    @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor, m: int) -> None:
-        if self.running_mean is None or self.running_var is None:
-            return
-        count = cast(Tensor, self.num_batches_tracked).add_(1)
-        share: Any = self.momentum
+
+@torch.fx.wrap
+def _batch_norm(
+    x: Tensor,
+    axes: tuple[int, ...],
+    channels: int,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    count: Tensor | None,
+    *,
+    training: bool,
+    momentum: float | None,
+    eps: float,
+) -> Tensor:
+    _check.tensor("x", x, "...", empty=True)
+    if x.ndim not in axes or x.shape[1] != channels:
+        raise ValueError(
+            f"x must have {' or '.join(map(str, axes))} axes and {channels} channels, "
+            f"got {_check.describe(x)}"
+        )
+    if not training and running_mean is not None and running_var is not None:
+        running = running_mean, running_var
+        return in_single(_by_running, x, weight, bias, *running, eps=eps)
+    y, mean, variance = in_single(_by_batch, x, weight, bias, eps=eps)
+    if training and count is not None:
+        count.add_(1)
+    if training and running_mean is not None and running_var is not None and len(x):
+        unbiased = variance * (x.numel() / (x.numel() - channels))  # of samples
+        share: Any = momentum
         if share is None:
-            share = 1 / count.to(mean)  # stays on the device
-        unbiased = variance * (m / (m - 1))  # of samples
-        for running, new in ((self.running_mean, mean), (self.running_var, unbiased)):
-            running.copy_(torch.lerp(running.to(mean), new, share))
+            share = 0.0 if count is None else 1 / count.to(mean)  # stays on the device
+        _track(running_mean, mean, share)
+        _track(running_var, unbiased, share)
+    return y
 
 
-def _count_nothing(
-    module: nn.Module,
-    state_dict: dict[str, Any],
-    prefix: str,
-    metadata: dict,
-    *rest: Any,
-) -> None:
-    """States of before version 2 do not count the batches."""
-    del rest
-    name, count = f"{prefix}num_batches_tracked", module.num_batches_tracked
-    if count is not None and (metadata.get("version") or 1) < 2:
-        state_dict.setdefault(name, count)
+@torch.no_grad()
+def _track(running: Tensor, new: Tensor, share: Any) -> None:
+    running.copy_(torch.lerp(running.to(new), new, share))
 
 
 class BatchNorm1d(_BatchNorm):

@@ -232,16 +232,43 @@ def test_drawn_poolings_are_torchs(same, function, data):
 
 
 def test_layers_of_pooling():
-    assert repr(MaxPool2d(2)) == "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"
-    shown = "kernel_size=(3, 2), stride=1, padding=(1, 0), ceil_mode=True, count_include_pad=False"
-    assert repr(AvgPool2d((3, 2), 1, (1, 0), True, False)) == f"AvgPool2d({shown})"
-    assert (MaxPool2d(3).stride, AvgPool2d(3).stride, AvgPool2d(3).padding, AvgPool2d(3).count_include_pad) == (
-        3,
-        3,
-        0,
-        True,
-    )
-    assert (MaxPool2d(3, 2, 1, 2, True).dilation, MaxPool2d(2).dilation) == (2, 1)
+    for ours, theirs, settings in (
+        (MaxPool2d, nn.MaxPool2d, (2,)), (MaxPool2d, nn.MaxPool2d, ((3, 2), 1, (1, 0), 2, False, True)),
+        (AvgPool2d, nn.AvgPool2d, (2,)), (AvgPool2d, nn.AvgPool2d, ((3, 2), 1, (1, 0), True, False, 5)),
+    ):  # fmt: skip
+        layer, twin = ours(*settings), theirs(*settings)
+        assert repr(layer) == repr(twin)
+        x = torch.randn(1, 2, 7, 6)
+        torch.testing.assert_close(layer(x), twin(x))
+        assert isinstance(layer, theirs), "so that tools which look for torch's layer find it"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE], ids=str)
+def test_largest_of_nothing_but_infinity_or_none(same, dtype):
+    """The gradient goes to the first pixel on the image, or the last that is no number; the definition agrees."""
+    x = torch.full((1, 1, 4, 4), -torch.inf, dtype=dtype, requires_grad=True)
+    nans = torch.randn(1, 1, 4, 4, dtype=dtype)
+    nans[0, 0, 0, :2] = nans[0, 0, 1, 0] = nans[0, 0, 3, 3] = torch.nan
+    for image in (x, nans.requires_grad_()):
+        for settings in (
+            {"kernel_size": 3, "stride": 2, "padding": 1},
+            {"kernel_size": 2},
+            {"kernel_size": 3, "stride": 1},
+        ):
+            y, want = max_pool2d(image, **settings), F.max_pool2d(image, **settings)
+            torch.testing.assert_close(y, want, equal_nan=True)
+            g = torch.randn_like(want)
+            expected = torch.autograd.grad(want, image, g)[0]
+            torch.testing.assert_close(torch.autograd.grad(y, image, g, create_graph=True)[0], expected)
+            torch.testing.assert_close(torch.autograd.grad(max_pool2d(image, **settings), image, g)[0], expected)
+
+
+def test_windows_larger_than_the_image_where_the_last_may_reach_beyond():
+    x = torch.randn(1, 1, 2, 2)
+    torch.testing.assert_close(max_pool2d(x, 3, 2, ceil_mode=True), F.max_pool2d(x, 3, 2, ceil_mode=True))
+    torch.testing.assert_close(avg_pool2d(x, 3, 2, ceil_mode=True), F.avg_pool2d(x, 3, 2, ceil_mode=True))
+    with pytest.raises(ValueError, match=r"^kernel_size 4 with dilation 1 spans 4 pixels"):
+        max_pool2d(x, 4, 1, ceil_mode=True)
 
 
 @pytest.mark.parametrize("size", [17, 16])
@@ -260,8 +287,7 @@ def test_layer_shows_its_settings_and_has_torchs_attributes():
     layer = Conv2d(4, 6, (3, 2), stride=2, padding=(1, 0), dilation=(1, 2), groups=2, bias=False)
     shown = "kernel_size=(3, 2), stride=(2, 2), padding=(1, 0), dilation=(1, 2), groups=2, bias=False"
     assert repr(layer) == f"Conv2d(4, 6, {shown})"
-    assert repr(Conv2d(1, 2, 3)) == "Conv2d(1, 2, kernel_size=(3, 3))"
-    assert repr(Conv2d(1, 2, 3, padding="same")) == "Conv2d(1, 2, kernel_size=(3, 3), padding=same)"
+    assert repr(Conv2d(1, 2, 3, padding="same")) == repr(nn.Conv2d(1, 2, 3, padding="same"))
     theirs = nn.Conv2d(4, 6, (3, 2), stride=2, padding=(1, 0), dilation=(1, 2), groups=2, bias=False)
     for name in (
         "in_channels",
@@ -410,6 +436,8 @@ def test_parameters_of_the_small_network_layer_by_layer():
         (Conv2d, (1, 6, 3, 0), ValueError, "stride must be an integer >= 1, got 0"),
         (Conv2d, (1, 6, 3, 1, 0, 0), ValueError, "dilation must be an integer >= 1, got 0"),
         (Conv2d, (1, 6, 3, 1, 0, 1, 1, True, "reflect"), ValueError, "padding_mode must be one of 'zeros', got 'refl"),
+        (MaxPool2d, (2, 2, 0, 1, True), ValueError, "return_indices must be one of False, got True (bool)"),
+        (avg_pool2d, (X, 2, None, 0, False, True, 0), ValueError, "divisor_override must be an integer >= 1, got 0"),
         (conv2d, (X[:, :, :0], W), ValueError, "x must hold pixels, got torch.float32 tensor of shape (2, 4, 0, 7)"),
         (max_pool2d, (X[:, :0], 2), ValueError, "x must hold pixels, got"),
         (avg_pool2d, (3, 2), TypeError, "x must be a torch.Tensor of shape (B C H W), got 3 (int)"),

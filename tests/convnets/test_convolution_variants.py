@@ -244,13 +244,12 @@ def test_size_that_stays_takes_every_pixel_where_it_is():
 
 
 def test_layers_show_their_settings():
-    assert repr(Upsample(scale_factor=2.0)) == "Upsample(scale_factor=2.0, mode='nearest')"
-    assert repr(Upsample((2, 3), mode="bilinear", align_corners=True)) == (
-        "Upsample(size=(2, 3), mode='bilinear', align_corners=True)"
-    )
+    for settings in ({"scale_factor": 2.0}, {"size": (2, 3), "mode": "bilinear", "align_corners": True}):
+        assert repr(Upsample(**settings)) == repr(nn.Upsample(**settings))
+    with pytest.raises(ValueError, match=r"^output_size must be one of None, got"):
+        ConvTranspose2d(1, 1, 2)(torch.zeros(1, 1, 2, 2), [4, 4])
     layer = ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2, dilation=2)
-    shown = "kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 1), dilation=(2, 2), groups=2"
-    assert repr(layer) == f"ConvTranspose2d(4, 6, {shown})"
+    assert repr(layer) == repr(nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2, dilation=2))
     assert layer.weight.shape == (4, 3, 3, 3)
     assert layer.in_channels == 4
     double = ConvTranspose2d(2, 3, 1, device="meta", dtype=torch.float64)

@@ -143,3 +143,13 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_bad_input_names_the_offender(case, refuses):
     refuses(*REFUSED[case])
+
+
+def test_in_place():
+    x = torch.ones(50)
+    layer = Dropout(0.5, inplace=True)
+    assert layer(x) is x
+    assert set(x.tolist()) == {0.0, 2.0}
+    assert repr(layer) == "Dropout(p=0.5, inplace=True)"
+    leaf = torch.ones(3, requires_grad=True)
+    assert layer.eval()(leaf) is leaf, "in evaluation nothing is written"

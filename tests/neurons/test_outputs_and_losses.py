@@ -333,3 +333,17 @@ def test_bad_input_names_the_offender(case, refuses):
 def test_temperature_is_positive_and_finite(temperature):
     with pytest.raises(ValueError, match=r"^temperature must be a number in \(0, inf\), got"):
         softmax(Z2, temperature=temperature)
+
+
+def test_many_classes_need_no_table():
+    """Two rows of 200,000 classes: a square of them would be 298 GiB."""
+    z = np.zeros((2, 200_000), np.float32)
+    np.testing.assert_allclose(cross_entropy(z, np.array([3, 199_999])), np.log(200_000), rtol=1e-6)
+    assert one_hot(np.array([199_999]), 200_000).sum() == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_temperature_near_zero(dtype):
+    z = np.array([1.0, 2.0, 1.5], dtype)
+    assert softmax(z, temperature=1e-5).tolist() == [0, 1, 0]
+    assert softmax(z, temperature=1e-5).dtype == dtype

@@ -352,3 +352,21 @@ def test_rates_that_are_tensors_stay_the_same_tensors(kind):
     assert optimizer.param_groups[0]["lr"] is rate
     assert float(rate) == pytest.approx(plain.param_groups[0]["lr"])
     assert want[0] == 0.5 or kind == "warm-up"
+
+
+def test_a_schedule_after_another_begins_with_the_rate_that_is_there():
+    """And one that is made beside another before any step, as for torch's SequentialLR, shares its start."""
+    optimizer = two(1.0)
+    first = ExponentialDecay(optimizer, 0.5)
+    for _ in range(3):
+        optimizer.step()
+        first.step()
+    optimizer.param_groups[0]["lr"] = 1e-3
+    second = ExponentialDecay(optimizer, 0.5)
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+    optimizer.step()
+    second.step()
+    assert optimizer.param_groups[0]["lr"] == 5e-4
+    beside = two(1.0)
+    warm = Schedule(beside, warmup=3)
+    assert CosineDecay(beside, 4).base_lrs == warm.base_lrs == [1.0]

@@ -1,6 +1,7 @@
 """Mirrors dlref/train/batches.py."""
 
 import re
+from collections import namedtuple
 from functools import partial
 
 import pytest
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from dlref.train import accuracy, evaluate, fit
-from dlref.train.batches import each, length, outputs, size_of, split, weight_of
+from dlref.train.batches import each, length, moved, outputs, size_of, split, weight_of
 from tests.train.runs import X, Y, network, sgd, weights
 
 
@@ -149,3 +150,75 @@ def test_length_of_dictionaries_and_loaders():
         length("data", (X, SHIFT, Y[:3]))
     with pytest.raises(ValueError, match="data must not be empty"):
         length("data", DataLoader(TensorDataset(X, Y), 60, drop_last=True))
+
+
+def test_order_of_a_loader_is_told_the_epoch_and_taken_up_again(tmp_path):
+    """A loader with a generator of its own, and a sampler that draws by the epoch."""
+
+    class Sampler(torch.utils.data.Sampler):
+        def __init__(self):
+            self.epoch = None
+
+        def set_epoch(self, epoch):
+            told.append(epoch)
+            self.epoch = epoch
+
+        def __len__(self):
+            return 50
+
+        def __iter__(self):
+            return iter(torch.randperm(50, generator=torch.Generator().manual_seed(self.epoch)).tolist())
+
+    told = []
+    model = network()
+    data = TensorDataset(X, Y)
+    fit(model, F.cross_entropy, DataLoader(data, 16, sampler=Sampler()), optimizer=sgd(model), epochs=3)
+    assert told == [0, 1, 2]
+
+    def run(path, epochs):
+        model = network()
+        loader = DataLoader(data, 16, shuffle=True, generator=torch.Generator().manual_seed(3))
+        fit(model, F.cross_entropy, loader, optimizer=sgd(model), epochs=epochs, checkpoint=tmp_path / path)
+        return weights(model)
+
+    whole = run("whole", 4)
+    run("part", 2)
+    torch.testing.assert_close(run("part", 4), whole, rtol=0, atol=0)
+
+
+def test_batches_count_by_their_targets(close):
+    """Inputs may have time first."""
+
+    class Sums(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return x.sum(0) * self.weight
+
+    data = [(torch.ones(9, 2), torch.zeros(2)), (torch.ones(9, 1), torch.full((1,), 9.0))]
+    loader = DataLoader(data, batch_size=None)
+    close(evaluate(Sums(), F.mse_loss, loader)["loss"], 2 / 3 * 81)
+    named = [({"n": torch.tensor(4.0), "x": torch.ones(3)}, torch.zeros(3))]
+    assert size_of(named[0]) == 3
+
+
+def test_what_can_be_sent_is_sent_and_a_type_of_its_own_stays():
+    meta = torch.device("meta")
+    packed = nn.utils.rnn.pack_sequence([torch.ones(3, 2), torch.ones(1, 2)])
+    sent = moved(packed, torch.device("cpu"))
+    assert isinstance(sent, nn.utils.rnn.PackedSequence)
+    Point = namedtuple("Point", "x y")
+    both = moved({"p": Point(torch.ones(1), [torch.ones(2), "name"])}, meta)
+    assert isinstance(both["p"], Point)
+    assert both["p"].x.is_meta
+    assert both["p"].y[0].is_meta
+    assert both["p"].y[1] == "name"
+    assert isinstance(each(len, Point(torch.ones(1), torch.ones(2))), Point)
+
+    class Takes(nn.Module):
+        def forward(self, point):
+            return point.x + point.y
+
+    assert outputs(Takes(), Point(torch.ones(1), torch.ones(1))).item() == 2

@@ -158,6 +158,65 @@ def test_names_of_wrapped_models_are_read(tmp_path, wrapped):
     torch.testing.assert_close(weights(second), weights(first), rtol=0, atol=0)
 
 
+def test_numbers_of_numpy_can_be_read_back(tmp_path):
+    def note(state):
+        state.history.setdefault("note", []).append(np.float64(0.5))
+
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=np.float64(0.1))
+    trained(model, 1, optimizer=optimizer, checkpoint=tmp_path / "run.pt", callbacks=[note])
+    history = trained(model, 2, optimizer=optimizer, checkpoint=tmp_path / "run.pt", callbacks=[note])
+    assert history["note"] == [0.5, 0.5]
+
+
+def test_steps_are_counted_over_an_interruption(tmp_path):
+    """Four steps are an epoch and one more, and that epoch ends there."""
+    model = network()
+    trained(model, None, steps=4, batch_size=17, checkpoint=tmp_path / "run.pt")
+    model = network()
+    seen = []
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    trained(model, None, steps=9, batch_size=17, checkpoint=tmp_path / "run.pt")
+    assert seen == [17, 17, 16, 17, 17]
+
+
+def test_what_refuses_late_changes_nothing(tmp_path):
+    """A schedule of several parts has the same type and another number of parts."""
+
+    def schedule(optimizer, parts):
+        kinds = [torch.optim.lr_scheduler.ConstantLR(optimizer, 0.5) for _ in range(parts)]
+        return torch.optim.lr_scheduler.SequentialLR(optimizer, kinds, milestones=list(range(1, parts)))
+
+    first, second = network(), network()
+    optimizer = sgd(first, 0.5)
+    trained(first, 1, optimizer=optimizer, scheduler=schedule(optimizer, 2), checkpoint=tmp_path / "run.pt")
+    optimizer = sgd(second, 0.01)
+    parts = schedule(optimizer, 1)
+    before = copy.deepcopy((optimizer.state_dict(), weights(second)))
+    with pytest.raises(ValueError, match=r"run.pt is of another run: .*; name another file or remove it$"):
+        trained(second, 2, optimizer=optimizer, scheduler=parts, checkpoint=tmp_path / "run.pt")
+    torch.testing.assert_close((optimizer.state_dict(), weights(second)), before, rtol=0, atol=0)
+
+
+def test_best_weights_of_a_wrapped_model_go_into_the_plain_one(tmp_path):
+    class Wrapper(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self._orig_mod = module
+
+        def forward(self, x):
+            return self._orig_mod(x)
+
+    def stopping():
+        return [EarlyStopping(50, monitor="loss")]
+
+    inner, plain = network(), network()
+    trained(model := Wrapper(inner), 2, optimizer=sgd(model), checkpoint=tmp_path / "run.pt", callbacks=stopping())
+    frozen = torch.optim.SGD(plain.parameters(), lr=0.0, momentum=0.9)
+    trained(plain, 2, optimizer=frozen, checkpoint=tmp_path / "run.pt", callbacks=stopping())
+    torch.testing.assert_close(weights(plain), weights(inner), rtol=0, atol=0)
+
+
 def test_every_process_has_its_own_random_state(tmp_path, monkeypatch):
     path, model = tmp_path / "run.pt", network()
     state = State(1, model, sgd(model))

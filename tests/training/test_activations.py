@@ -222,3 +222,16 @@ def test_slopes_are_shown():
         layer.weight.fill_(3.0)
     layer.reset_parameters()
     assert layer.weight.tolist() == pytest.approx([0.1, 0.1])
+
+
+def test_slope_of_an_infinite_score():
+    layer = PReLU()
+    layer(torch.tensor([[torch.inf, -1.0]])).sum().backward()
+    assert layer.weight.grad.tolist() == [-1]
+    assert layer(torch.tensor(-2.0)).shape == ()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_elu_in_half_precision_is_rounded_once(dtype):
+    x = torch.linspace(-6, 6, 20_001).to(dtype)
+    assert torch.equal(elu(x), elu(x.float()).to(dtype))

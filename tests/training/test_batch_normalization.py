@@ -62,7 +62,7 @@ def test_state_is_exchanged_and_repr_is_torchs():
     ):
         ours.load_state_dict(theirs.state_dict())
         theirs.load_state_dict(ours.state_dict())
-        assert repr(ours) == repr(theirs).replace("bias=True, ", "")
+        assert repr(ours) == repr(theirs)
 
 
 @pytest.mark.verifies("eq-batch-norm-backward")
@@ -348,3 +348,25 @@ def test_beginning_anew_and_places():
 def test_eps_may_be_zero(close):
     x = torch.randn(6, 2, dtype=torch.float64)
     close(normalize(x, eps=0.0), (x - x.mean(0)) / x.std(0, correction=0))
+
+
+def test_statistics_may_be_frozen_afterwards_or_not_counted():
+    layer = BatchNorm1d(3)
+    layer.track_running_stats = False
+    layer(torch.randn(8, 3) + 5)
+    assert not layer.running_mean.any()
+    assert layer.num_batches_tracked == 0
+    layer.track_running_stats, layer.num_batches_tracked = True, None
+    layer(torch.randn(8, 3) + 5)
+    assert (layer.running_mean > 0.2).all()
+    plain = BatchNorm1d(3, momentum=None)
+    plain.num_batches_tracked = None
+    plain(torch.randn(8, 3) + 5)
+    assert not plain.running_mean.any()
+
+
+def test_an_empty_batch_is_counted_and_changes_nothing():
+    ours, theirs = BatchNorm2d(3), nn.BatchNorm2d(3)
+    for layer in (ours, theirs):
+        assert layer(torch.empty(0, 3, 4, 4)).shape == (0, 3, 4, 4)
+    torch.testing.assert_close(dict(ours.state_dict()), dict(theirs.state_dict()))
