@@ -20,7 +20,11 @@ def of_channel(values: Tensor, x: Tensor) -> Tensor:
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each channel, (B, C, places)."""
+    """Mean and variance of each channel, (B, C) or (B, C, places)."""
+    if x.ndim == 2:  # in place, for each new tensor costs more than its numbers
+        mean = x.mean(0)
+        apart = x - mean
+        return mean, apart.square_().mean(0)
     lines, count = x.flatten(2), x.numel() // x.shape[1]
     mean = lines.sum(2).sum(0) / count
     squares = torch.zeros_like(mean)
@@ -41,7 +45,8 @@ def forward(
 ) -> tuple[Tensor]:
     scale = weight * (variance + eps).rsqrt()
     if x.ndim == 2:
-        return (torch.addcmul(bias, x - mean, scale),)
+        y = x - mean
+        return (torch.addcmul(bias, y, scale, out=y),)
     lines, y = x.flatten(2), torch.empty_like(x, memory_format=torch.contiguous_format)
     for part, out in chunks(lines, y.view(lines.shape)):
         torch.sub(part, mean[:, None], out=out)
@@ -67,7 +72,7 @@ def backward(
         apart = x - mean
         for_bias, for_weight = g.sum(0), (g * apart).sum(0) * inverse
         tilt = for_weight * inverse / -count
-        even = torch.addcmul(g - for_bias / count, apart, tilt)
+        even = apart.mul_(tilt).add_(g).sub_(for_bias / count)
         return even.mul_(weight * inverse), for_weight, for_bias, None, None
     lines, grads = x.flatten(2), g.flatten(2)
     for_bias, along = grads.sum(2).sum(0), torch.zeros_like(mean)

@@ -103,8 +103,8 @@ def _by_batch(
             "x must have more than one value a channel in training, got "
             f"{_check.describe(x)}"
         )
-    flat = x.ndim == 2 or torch.compiler.is_compiling()
-    mean, variance = (batch_moments if flat else _normalization.moments)(x.detach())
+    compiled = torch.compiler.is_compiling()
+    mean, variance = (batch_moments if compiled else _normalization.moments)(x.detach())
     gamma, beta = _like("weight", weight, mean, 1.0), _like("bias", bias, mean, 0.0)
     return _normalized(x, gamma, beta, mean, variance, eps=eps), mean, variance
 
