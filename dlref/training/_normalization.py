@@ -24,7 +24,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     if x.ndim == 2:  # in place, for each new tensor costs more than its numbers
         mean = x.mean(0)
         apart = x - mean
-        return mean, apart.square_().mean(0)
+        return mean, apart.mul_(apart).mean(0)
     lines, count = x.flatten(2), x.numel() // x.shape[1]
     mean = lines.sum(2).sum(0) / count
     squares = torch.zeros_like(mean)
