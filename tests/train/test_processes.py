@@ -182,3 +182,39 @@ def test_two_processes_find_the_losses_of_one(tmp_path):
         torch.testing.assert_close(rank["weights"], one["weights"], rtol=1e-5, atol=1e-5)
     kept = torch.load(tmp_path / "two", weights_only=True)
     assert set(kept["model"]) == set(one["weights"]), "the checkpoint is that of the plain model"
+
+
+WEIGHTED = """
+import os, sys, torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from dlref.train import evaluate, fit
+torch.manual_seed(0)
+x = torch.randn(25, 4, generator=torch.Generator().manual_seed(1))   # batches of 8, 8, 8 and 1
+y = (x[:, 0] > 0).long()
+y[5:19] = -100                                                       # whole shares of a batch are ignored
+model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+loss = nn.CrossEntropyLoss(torch.tensor([1.0, 4.0]))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
+history = fit(model, loss, (x, y), (x, y), optimizer=optimizer, epochs=4, batch_size=8, max_norm=0.5)
+rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+part = DataLoader(TensorDataset(x[rank::world], y[rank::world]), 5)  # 13 and 12 examples: batches of unequal weight
+history["loader"] = [evaluate(model, loss, part)["loss"]] if world == 1 or len(part) == 3 else []
+torch.save({"history": history, "weights": model.state_dict()}, f"{sys.argv[1]}.{os.environ.get('RANK', 'alone')}")
+"""
+
+
+@pytest.mark.own_process
+def test_two_processes_find_weighted_means_of_one(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(WEIGHTED)
+    environment = {**os.environ, "DLREF_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run([sys.executable, script, tmp_path / "one"], check=True, env=environment)
+    ran = subprocess.run(
+        [*torchrun, script, tmp_path / "two"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    one, *two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.alone", "two.0", "two.1"))
+    for rank in two:
+        torch.testing.assert_close(rank, one, rtol=1e-5, atol=1e-5)
