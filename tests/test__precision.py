@@ -44,7 +44,8 @@ def test_half_precision_is_computed_in_single_and_rounded_once(dtype):
 
 def test_of_several_results_the_first_is_rounded():
     x = torch.tensor([1.0], dtype=torch.float16)
-    first, second = in_single(lambda x: (x, x), x)
+    first, second = in_single(lambda x: (x, 2 * x), x)
+    assert first.item() == 1
     assert (first.dtype, second.dtype) == (torch.float16, torch.float32)
     assert in_single(lambda x: (x, 3), torch.ones(1))[1] == 3
     assert in_single(lambda x: x, torch.ones(1, device="meta")).is_meta
