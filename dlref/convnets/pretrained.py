@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T", bound=nn.Module)
 
 
 def rename_lite0(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -209,7 +209,7 @@ def top(
     ]
 
 
-def replace_head(model: M, num_classes: int) -> M:
+def replace_head(model: T, num_classes: int) -> T:
     """Put a new last layer on a network, in place; its weights begin as torch's.
 
     Args:

@@ -5,16 +5,15 @@ from typing import Any
 
 from torch import nn
 
-_WRAPPERS = ("module.", "_orig_mod.")  # of several processes, and of torch.compile
-
 
 def unwrapped(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights under the names that the model itself has for them."""
-    found = {}
-    for name, value in weights.items():
-        while name.startswith(_WRAPPERS):
-            name = name.removeprefix(_WRAPPERS[0]).removeprefix(_WRAPPERS[1])
-        found[name] = value
+    """Weights under the names that the model itself has for them.
+
+    ``torch.compile`` wraps a model or a part of it, several processes the whole model.
+    """
+    found = {name.replace("_orig_mod.", ""): v for name, v in weights.items()}
+    while found and all(name.startswith("module.") for name in found):
+        found = {name.removeprefix("module."): v for name, v in found.items()}
     return found
 
 

@@ -8,8 +8,12 @@ from dlref.train.names import load_weights, unwrapped
 
 
 def test_wrappers_are_taken_off_however_many():
-    weights = {"module._orig_mod.a.weight": 1, "_orig_mod.module.b": 2, "c.module.d": 3, "module.": 4}
-    assert unwrapped(weights) == {"a.weight": 1, "b": 2, "c.module.d": 3, "": 4}
+    """Of the whole model, or of a part that is compiled; a part that is called so keeps its name."""
+    weights = {"module._orig_mod.a.weight": 1, "module.module.b": 2}
+    assert unwrapped(weights) == {"a.weight": 1, "module.b": 2}
+    assert unwrapped({"module.module.a": 1, "module.module.b": 2}) == {"a": 1, "b": 2}
+    assert unwrapped({"a._orig_mod.weight": 1, "module.b": 2}) == {"a.weight": 1, "module.b": 2}
+    assert unwrapped({}) == {}
 
 
 @pytest.mark.parametrize("wrapped", ["", "module.", "_orig_mod."])
