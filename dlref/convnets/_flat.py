@@ -176,16 +176,13 @@ def largest(
     x: Tensor, *, kernel: Sequence[int], size: Sequence[int], geometry: Geometry
 ) -> tuple[Tensor, Tensor]:
     """Largest number of each window, and which of them it is."""
-    around = geometry.around(x, kernel, size)
-    if any(n > 0 for n in around):
-        x = F.pad(x, [max(n, 0) for n in around], value=-torch.inf)
-    best = x.new_empty(*x.shape[:2], *size)
     few = kernel[0] * kernel[1] <= torch.iinfo(torch.uint8).max
     # where all are minus infinity it is the first one on the image
-    shape = [x.shape[2] - max(around[2], 0) - max(around[3], 0), x.shape[3]]
-    shape[1] -= max(around[0], 0) + max(around[1], 0)
-    inside = geometry.inside(x.new_empty(1, 1, *shape), kernel, size).flatten(-2)
-    start = inside.to(torch.uint8).argmax(-1).to(torch.uint8 if few else torch.int32)
+    inside = geometry.inside(x, kernel, size).flatten(-2).to(torch.uint8)
+    start = inside.argmax(-1).to(torch.uint8 if few else torch.int32)
+    around = [max(n, 0) for n in geometry.around(x.shape, kernel, size)]
+    x = F.pad(x, around, value=-torch.inf) if any(around) else x
+    best = x.new_empty(*x.shape[:2], *size)
     which = start.expand(best.shape).contiguous()
     for images, values, index in chunks(x, best, which):
         for n, part in enumerate(_places(images, kernel, size, geometry)):
@@ -208,11 +205,8 @@ def spread(
     geometry: Geometry,
 ) -> Tensor:
     """Each number goes to the place of its window that was the largest."""
-    around = [
-        max(n, 0)
-        for n in geometry.around(g.new_empty(shape, device="meta"), kernel, g.shape[2:])
-    ]
-    left, right, top, bottom = around
+    seen = geometry.around(shape, kernel, g.shape[2:])
+    left, right, top, bottom = (max(n, 0) for n in seen)
     padded = (*shape[:2], shape[2] + top + bottom, shape[3] + left + right)
     x, nothing = g.new_zeros(padded), g.new_zeros(())
     apart = all(

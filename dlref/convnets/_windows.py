@@ -24,9 +24,9 @@ class Geometry(NamedTuple):
     groups: int = 1
 
     def around(
-        self, x: Tensor, kernel: Sequence[int], size: Sequence[int]
+        self, shape: Sequence[int], kernel: Sequence[int], size: Sequence[int]
     ) -> list[int]:
-        """Pixels that windows see on the left, right, top and bottom of ``x``.
+        """Pixels that windows see on the left, right, top and bottom of images.
 
         Below zero where they do not come to its end.
         """
@@ -34,12 +34,12 @@ class Geometry(NamedTuple):
         for axis in (1, 0):
             span = self.dilation[axis] * (kernel[axis] - 1) + 1
             end = (size[axis] - 1) * self.stride[axis] + span - self.padding[axis]
-            found += [self.padding[axis], end - x.shape[2 + axis]]
+            found += [self.padding[axis], end - shape[2 + axis]]
         return found
 
     def padded(self, x: Tensor, kernel: Sequence[int], size: Sequence[int]) -> Tensor:
         """``x`` with zeros around it, or cut off, as ``size`` windows see it."""
-        return F.pad(x, self.around(x, kernel, size))
+        return F.pad(x, self.around(x.shape, kernel, size))
 
     def windows(self, x: Tensor, kernel: Sequence[int], size: Sequence[int]) -> Tensor:
         """``x`` as ``size`` windows for each group, (B, G, C / G, P, Q, K, L)."""

@@ -165,10 +165,10 @@ torch.save({"history": history, "weights": model.state_dict()}, f"{sys.argv[1]}.
 """
 
 
-@pytest.mark.own_process
-def test_two_processes_find_the_losses_of_one(tmp_path):
+def of_one_and_two(code, tmp_path):
+    """What the script saves run alone, and run by each of two processes."""
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+    script.write_text(code)
     environment = {**os.environ, "DLREF_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run([sys.executable, script, tmp_path / "one"], check=True, env=environment)
@@ -177,6 +177,12 @@ def test_two_processes_find_the_losses_of_one(tmp_path):
     )
     assert ran.returncode == 0, ran.stderr
     one, *two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.alone", "two.0", "two.1"))
+    return one, two
+
+
+@pytest.mark.own_process
+def test_two_processes_find_the_losses_of_one(tmp_path):
+    one, two = of_one_and_two(SCRIPT, tmp_path)
     for rank in two:
         torch.testing.assert_close(rank["history"], one["history"], rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(rank["weights"], one["weights"], rtol=1e-5, atol=1e-5)
@@ -206,15 +212,6 @@ torch.save({"history": history, "weights": model.state_dict()}, f"{sys.argv[1]}.
 
 @pytest.mark.own_process
 def test_two_processes_find_weighted_means_of_one(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(WEIGHTED)
-    environment = {**os.environ, "DLREF_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    subprocess.run([sys.executable, script, tmp_path / "one"], check=True, env=environment)
-    ran = subprocess.run(
-        [*torchrun, script, tmp_path / "two"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    one, *two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.alone", "two.0", "two.1"))
+    one, two = of_one_and_two(WEIGHTED, tmp_path)
     for rank in two:
         torch.testing.assert_close(rank, one, rtol=1e-5, atol=1e-5)
