@@ -11,7 +11,17 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from dlref.train import accuracy, evaluate, fit
-from dlref.train.batches import each, length, moved, outputs, size_of, split, weight_of
+from dlref.train.batches import (
+    each,
+    generators_of,
+    length,
+    moved,
+    outputs,
+    set_epoch,
+    size_of,
+    split,
+    weight_of,
+)
 from tests.train.runs import X, Y, network, sgd, weights
 
 
@@ -222,3 +232,68 @@ def test_what_can_be_sent_is_sent_and_a_type_of_its_own_stays():
             return point.x + point.y
 
     assert outputs(Takes(), Point(torch.ones(1), torch.ones(1))).item() == 2
+
+
+KINDS = "data must be a tuple of tensors (inputs, targets), a Dataset or a DataLoader, got "
+
+
+@pytest.mark.parametrize(
+    ("data", "got"),
+    [
+        ((X,), "(float32 tensor of shape (50, 4))"),
+        ((X, 3), "(float32 tensor of shape (50, 4), 3 (int))"),
+        ((X, torch.tensor(1.0)), "(float32 tensor of shape (50, 4), float32 tensor of shape ())"),
+        ((X, [1]), "(float32 tensor of shape (50, 4), [1] (list))"),
+        ({"x": X}, "(float32 tensor of shape (50, 4))"),
+        ([X, Y], "[tensor("),
+        (3, "3 (int)"),
+    ],
+)
+def test_other_data_is_refused(data, got):
+    with pytest.raises(TypeError) as caught:
+        length("data", data)
+    assert str(caught.value).replace("torch.", "").startswith(KINDS + got)
+
+
+def test_a_dataset_needs_a_length():
+    class Stream(torch.utils.data.Dataset):
+        def __getitem__(self, index):
+            return X[index], Y[index]
+
+    with pytest.raises(TypeError, match="^" + re.escape(KINDS) + "<.*Stream"):
+        length("data", Stream())
+
+
+def test_a_wrong_batch_is_described():
+    with pytest.raises(TypeError, match=r"^a batch must be \(inputs, targets\) or a dictionary, got 3 \(int\)$"):
+        split(3)
+
+
+def test_first_tensor_with_a_length_counts():
+    assert size_of([torch.tensor(1.0), torch.ones(3, 7)]) == 3
+
+
+def test_generators_and_samplers_are_found_wherever_they_are():
+    one, other = torch.Generator(), torch.Generator()
+    data = TensorDataset(X, Y)
+    sampler = torch.utils.data.RandomSampler(data, generator=other)
+    loader = DataLoader(data, 16, sampler=sampler, generator=one)
+    assert generators_of(loader) == [one, other]
+    assert generators_of(DataLoader(data, 16, shuffle=True, generator=one)) == [one], "each once"
+    assert generators_of((X, Y)) == []
+
+    class Batches(torch.utils.data.BatchSampler):
+        def set_epoch(self, epoch):
+            told.append(epoch)
+
+    told = []
+    set_epoch(DataLoader(data, batch_sampler=Batches(sampler, 16, drop_last=False)), 7)
+    assert told == [7]
+    set_epoch((X, Y), 8)
+    assert told == [7]
+
+
+def test_weights_go_where_the_targets_are():
+    weigh = weight_of(partial(F.cross_entropy, weight=WEIGHT.to("meta")), None)
+    with pytest.raises(NotImplementedError):  # no data to move from meta; without moving, another error
+        weigh(Y)
