@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from dlref.data import (
     Split,
@@ -14,6 +15,7 @@ from dlref.data import (
     images,
     mnist_full,
     photograph,
+    uci_digits,
 )
 
 
@@ -53,9 +55,25 @@ def test_small_digits_are_means_of_the_large_ones():
     np.testing.assert_allclose(
         digits(classes=(3, 8), size=7).x_test[9, 3, 2], large.x_test[9, 12:16, 8:12].mean(), rtol=1e-6
     )
+    eight = digits(classes=(3, 8), size=8)
+    assert eight.x_test.shape == (200, 8, 8)
+    np.testing.assert_allclose(eight.x_train[5, 0, 7], large.x_train[5, 2:5, 23:26].mean(), rtol=1e-6)
+    np.testing.assert_allclose(eight.x_test[9, 3, 4], large.x_test[9, 11:14, 14:17].mean(), rtol=1e-6)
     assert small.y_train is large.y_train
     assert digits(classes=(3, 8), size=14) is small
     assert not small.x_test.flags.writeable
+
+
+def test_digits_of_the_other_collection():
+    split, theirs = uci_digits(), load_digits()
+    np.testing.assert_array_equal(np.concatenate([split.x_train, split.x_test]), theirs.images / 16)
+    np.testing.assert_array_equal(np.concatenate([split.y_train, split.y_test]), theirs.target)
+    assert (len(split.x_train), len(split.x_test)) == (1000, 797)
+    assert split.x_train.dtype == np.float32
+    assert split.y_train.dtype == np.int64
+    assert split.classes == tuple("0123456789")
+    assert uci_digits() is split
+    assert not split.x_train.flags.writeable
 
 
 def test_no_test_image_is_a_training_image():
@@ -100,7 +118,7 @@ def test_photographs(name):
         (lambda: digits(classes=(3, 10)), ValueError, "classes must be an integer in [0, 9], got 10"),
         (lambda: digits(classes=(-1, 3)), ValueError, "classes must be an integer in [0, 9], got -1"),
         (lambda: digits(classes=(3, 3)), ValueError, "classes must name at least two digits, each once, got (3, 3)"),
-        (lambda: digits(size=15), ValueError, "size must be one of 28, 14, 7, got 15 (int)"),
+        (lambda: digits(size=15), ValueError, "size must be one of 28, 14, 8, 7, got 15 (int)"),
         (lambda: digits(classes=(3,)), ValueError, "classes must name at least two digits, each once, got (3,)"),
         (lambda: digits(classes="38"), TypeError, "classes must be a tuple of digits, got '38' (str)"),
         (lambda: digits(classes=(3.0, 8)), TypeError, "classes must be an integer in [0, 9], got 3.0 (float)"),
