@@ -1,3 +1,4 @@
 """Part VII: strategy, or what to do next."""
 
 from dlref.strategy.goals_and_metrics import *  # noqa: F403  the modules' __all__ is the part's interface
+from dlref.strategy.human_level_performance import *  # noqa: F403

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
 from dlref import train
 from dlref.train import (
@@ -179,3 +180,33 @@ def test_examples_at_a_time_by_default():
     train.predict(model, x)
     train.evaluate(model, nn.functional.mse_loss, (x, x))
     assert sizes == [256, 44, 256, 44]
+
+
+def test_losses_are_averaged_by_their_weights(close):
+    loss = nn.CrossEntropyLoss(torch.tensor([1.0, 5.0]))
+    model = network()
+    want = loss(model(X), Y).item()
+    for judge in (loss, Noted(loss)):
+        close(evaluate(model, judge, (X, Y), batch_size=7)["loss"], want, rtol=1e-6)
+    ignored = Y.clone()
+    ignored[:5] = -100
+    close(
+        evaluate(model, F.cross_entropy, (X, ignored), batch_size=7)["loss"],
+        F.cross_entropy(model(X), ignored).item(),
+        rtol=1e-6,
+    )
+
+
+def test_a_loader_makes_its_own_batches(close):
+    loader = DataLoader(TensorDataset(X, Y), 7)
+    seen = []
+    model = network()
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    close(evaluate(model, F.cross_entropy, loader)["loss"], F.cross_entropy(model(X), Y).item(), rtol=1e-6)
+    assert seen[:-1] == [7] * 7 + [1]
+
+
+def test_a_score_of_zero_says_zero():
+    assert accuracy(torch.tensor([0.0, 0.0]), torch.tensor([0, 1])).item() == 0.5
+    with pytest.raises(ValueError, match=r"^target must have shape \(2,\), got"):
+        accuracy(torch.tensor([0.0, 1.0]), torch.tensor(1))

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from dlref import train
 from dlref.optimization import HalveOnRise
 from dlref.train import (
+    EarlyStopping,
     History,
+    Noted,
     accuracy,
     fit,
     loop,
@@ -381,3 +383,82 @@ def test_a_share_weighs_what_it_says(monkeypatch):
     nn.init.ones_(model.weight)
     run(model)
     assert model.weight.grad.item() == 0.25 * 2
+
+
+def test_losses_are_averaged_by_their_weights(close):
+    """Whichever examples come together in a batch, also behind what notes the loss."""
+    loss = nn.CrossEntropyLoss(torch.tensor([1.0, 5.0]))
+    model = network()
+    want = loss(model(X), Y).item()
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+    loader = DataLoader(TensorDataset(X, Y), 7)
+    for judge, data in ((loss, (X, Y)), (Noted(loss), (X, Y)), (loss, loader)):
+        close(fit(model, judge, data, optimizer=frozen, epochs=1, batch_size=7)["loss"], [want], rtol=1e-6)
+    ignored = Y.clone()
+    ignored[:5] = -100
+    want = F.cross_entropy(model(X), ignored).item()
+    close(
+        fit(model, F.cross_entropy, (X, ignored), optimizer=frozen, epochs=1, batch_size=7)["loss"], [want], rtol=1e-6
+    )
+
+
+def test_a_run_that_was_interrupted_goes_on_in_all_its_parts(close, tmp_path):
+    """Schedule, callback, and the generator and sampler of a loader."""
+
+    class Sampler(torch.utils.data.Sampler):
+        def set_epoch(self, epoch):
+            told.append(epoch)
+
+        def __len__(self):
+            return 50
+
+        def __iter__(self):
+            return iter(torch.randperm(50, generator=drawn).tolist())
+
+    def run(path, epochs):
+        model = network()
+        optimizer = sgd(model, lr=0.5)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        stop = EarlyStopping(patience=9, monitor="loss")
+        history = fit(
+            model, F.cross_entropy, DataLoader(TensorDataset(X, Y), 16, sampler=Sampler(), generator=drawn),
+            optimizer=optimizer, scheduler=schedule, callbacks=[stop], epochs=epochs, checkpoint=tmp_path / path,
+        )  # fmt: skip
+        return weights(model), history, optimizer.param_groups[0]["lr"], stop.state_dict()
+
+    told, drawn = [], torch.Generator().manual_seed(3)
+    whole = run("whole", 4)
+    assert told == [0, 1, 2, 3]
+    told.clear()
+    drawn = torch.Generator().manual_seed(3)
+    run("part", 2)
+    drawn = torch.Generator().manual_seed(99)
+    resumed = run("part", 4)
+    assert told == [0, 1, 2, 3]
+    close(resumed[0], whole[0], rtol=0, atol=0)
+    assert resumed[1:3] == whole[1:3]
+    assert resumed[3].keys() == whole[3].keys()
+    assert resumed[3]["best"] == whole[3]["best"]
+
+
+def test_callbacks_are_given_the_state_at_every_turn():
+    class Attends:
+        def __init__(self):
+            self.seen = []
+
+        def __call__(self, state):
+            self.seen.append((state.epoch, state.steps))
+
+        begin = finish = __call__
+
+    attends = Attends()
+    trained(network(), epochs=2, callbacks=[attends])
+    assert attends.seen == [(0, 0), (1, 4), (2, 8), (2, 8)]
+
+
+def test_why_a_schedule_needs_the_validation_data(refuses):
+    model = network()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    message = "scheduler ReduceLROnPlateau needs valid, whose loss it looks at after each epoch"
+    refuses(partial(trained, model, optimizer=optimizer, scheduler=schedule), (), ValueError, message)
