@@ -23,6 +23,7 @@ __all__ = [
 
 Measured = float | tuple[int, int]
 
+EXACT = 1e-12  # steps that differ by less are equal but for rounding
 GAPS = {
     ("human", "training"): "avoidable bias",
     ("training", "train_dev"): "variance",
@@ -39,7 +40,7 @@ def majority_error(error: float, annotators: int) -> float:
 
     Args:
         error: probability p that one annotator errs, in [0, 1], on every example alike.
-        annotators: their number n, odd.
+        annotators: their number n, odd, at most 999.
 
     Raises:
         TypeError, ValueError: if a number is out of its range, or n is even.
@@ -52,7 +53,7 @@ def majority_error(error: float, annotators: int) -> float:
         0.028
     """
     p = _check.real("error", error, "[0, 1]")
-    n = _check.integer("annotators", annotators, 1)
+    n = _check.integer("annotators", annotators, 1, 999)
     if n % 2 == 0:
         raise ValueError(f"annotators must be an odd number, got {n}")
     return sum(
@@ -136,8 +137,8 @@ class ErrorDiagnosis(NamedTuple):
 
     Attributes:
         gaps: the steps, in order.
-        largest: name of the step that is surely larger than each of the others, or
-            ``"cannot tell"``.
+        largest: name of the step that is surely there and surely larger than each of
+            the others; ``"none"`` if all verdicts are "no"; else ``"cannot tell"``.
 
     Source:
         See :func:`diagnose_errors`.
@@ -237,8 +238,9 @@ def diagnose_errors(
             trained on; without it the step from training to dev is called variance.
         test: error on the test set.
         tolerance: steps up to this do not count.
-        confidence: with which all verdicts together are right, in (0, 1); each
-            interval is wider for it (Bonferroni).
+        confidence: with which all verdicts together are right, in (0, 1), about; each
+            interval is wider for it (Bonferroni). Where fewer than some ten mistakes
+            were seen, Wilson's intervals hold less often than they say.
 
     Each error is a number that is known, or ``(wrong, size)``, measured on examples
     that none of the others was measured on. The training error counts as known if it
@@ -276,16 +278,23 @@ def diagnose_errors(
         found = {after: 1.0, before: -1.0}
         low, high = combination_interval(found, errors, confidence=each)
         difference = _value(errors[after]) - _value(errors[before])
-        sure = "yes" if low > tolerance else "no" if high <= tolerance else None
+        sure = "yes" if low > tolerance + EXACT else None
+        if high <= tolerance + EXACT:
+            sure = "no"
         name = GAPS[before, after]
         gaps.append(Gap(name, difference, low, high, sure or "cannot tell"))
     top = max(range(len(gaps)), key=lambda k: gaps[k].difference)
     ahead = all(
-        _difference_of_steps(steps[top], step, errors, each) > 0
+        _difference_of_steps(steps[top], step, errors, each) > EXACT
         for step in steps
         if step != steps[top]
     )
-    return ErrorDiagnosis(tuple(gaps), gaps[top].name if ahead else "cannot tell")
+    largest = "cannot tell"
+    if all(gap.verdict == "no" for gap in gaps):
+        largest = "none"
+    elif ahead and gaps[top].verdict == "yes":
+        largest = gaps[top].name
+    return ErrorDiagnosis(tuple(gaps), largest)
 
 
 def _value(error: Measured) -> float:

@@ -19,7 +19,7 @@ from dlref.strategy import (
 )
 
 
-@given(st.floats(0, 1), st.sampled_from([1, 3, 5, 9]))
+@given(st.floats(0, 1), st.sampled_from([1, 3, 5, 9, 999]))
 @pytest.mark.verifies("eq-majority")
 def test_majority_is_the_tail_of_a_binomial(p, n):
     np.testing.assert_allclose(majority_error(p, n), stats.binom.sf(n // 2, n, p), rtol=1e-10, atol=1e-15)
@@ -39,6 +39,15 @@ def test_disagreement_and_back(p):
     differ = sum((p if a else 1 - p) * (p if b else 1 - p) for a, b in outcomes if a != b)
     np.testing.assert_allclose(disagreement(p), differ, atol=1e-15)
     np.testing.assert_allclose(error_from_disagreement(disagreement(p)), p, atol=1e-7)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+@pytest.mark.verifies("eq-measured-by-reference")
+def test_a_reference_that_errs_differs_where_one_of_the_two_is_wrong(e, q):
+    """For annotators of one error this is their disagreement."""
+    measured = e + q * (1 - 2 * e)
+    np.testing.assert_allclose(measured, e * (1 - q) + (1 - e) * q, atol=1e-12)
+    np.testing.assert_allclose(disagreement(e), e + e * (1 - 2 * e), atol=1e-12)
 
 
 def wilson(wrong, size, confidence):
@@ -150,7 +159,19 @@ def test_steps_within_the_tolerance_do_not_count():
 
 
 def test_equal_steps_cannot_be_told_apart():
-    assert diagnose_errors(human=0.0, training=0.125, dev=0.25).largest == "cannot tell"
+    for start in (0.0, 0.05, 0.02):
+        for step in (0.125, 0.05, 0.01):
+            told = diagnose_errors(human=start, training=start + step, dev=start + 2 * step)
+            assert told.largest == "cannot tell"
+            assert diagnose_errors(human=start, training=start + step, dev=0.9, tolerance=step).gaps[0].verdict == "no"
+
+
+def test_a_step_that_is_not_there_is_not_the_largest():
+    told = diagnose_errors(human=0.1, training=0.05, dev=0.01)
+    assert [g.verdict for g in told.gaps] == ["no", "no"]
+    assert told.largest == "none"
+    told = diagnose_errors(human=0.1, training=0.05, dev=(8, 100))
+    assert told.gaps[1].verdict == told.largest == "cannot tell"
 
 
 def test_verdicts_are_right_as_often_as_promised():
@@ -176,7 +197,8 @@ GOOD = {"human": 0.01, "training": 0.08, "dev": 0.1}
     [
         (lambda: majority_error(1.1, 3), ValueError, "error must be a number in [0, 1], got 1.1"),
         (lambda: majority_error(0.1, 2), ValueError, "annotators must be an odd number, got 2"),
-        (lambda: majority_error(0.1, 0), ValueError, "annotators must be an integer >= 1, got 0"),
+        (lambda: majority_error(0.1, 0), ValueError, "annotators must be an integer in [1, 999], got 0"),
+        (lambda: majority_error(0.1, 1001), ValueError, "annotators must be an integer in [1, 999], got 1001"),
         (lambda: disagreement(-0.1), ValueError, "error must be a number in [0, 1], got -0.1"),
         (lambda: error_from_disagreement(0.6), ValueError, "share must be a number in [0, 0.5], got 0.6"),
         (lambda: combination_interval({"a": 1.0}, {"b": 0.1}), ValueError, "errors must have 'a', got 'b'"),

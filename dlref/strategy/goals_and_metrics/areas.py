@@ -3,6 +3,7 @@
 Shape legend: m examples, K classes.
 """
 
+import itertools
 import warnings
 from typing import Any
 
@@ -167,6 +168,7 @@ def _area(
     """Area under the ROC curve, up to a false positive rate of ``reach``."""
     fps, tps, _ = passing(positive, score, weight)
     if fps[-1] == 0 or tps[-1] == 0:
+        warnings.warn("a class without examples has an area of NaN", stacklevel=4)
         return float("nan")
     x, y = np.append(0.0, fps / fps[-1]), np.append(0.0, tps / tps[-1])
     if reach == 1:
@@ -225,15 +227,15 @@ def _pairs_of_classes(
 ) -> float:
     _check.one_of("average", average, ("macro", "weighted"))
     areas, shares = [], []
-    for a in range(len(names)):
-        for b in range(a + 1, len(names)):
-            pair = (true == names[a]) | (true == names[b])
-            one = np.ones(pair.sum())
-            first = true[pair] == names[a]
-            both = (
-                _area(first, score[pair, a], one),
-                _area(~first, score[pair, b], one),
-            )
-            areas.append(sum(both) / 2)
-            shares.append(pair.mean())
+    present = np.flatnonzero(np.isin(names, true))
+    for a, b in itertools.combinations(present, 2):
+        pair = (true == names[a]) | (true == names[b])
+        one = np.ones(pair.sum())
+        first = true[pair] == names[a]
+        both = (
+            _area(first, score[pair, a], one),
+            _area(~first, score[pair, b], one),
+        )
+        areas.append(sum(both) / 2)
+        shares.append(pair.mean())
     return float(np.average(areas, weights=shares if average == "weighted" else None))

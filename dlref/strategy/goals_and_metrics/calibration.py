@@ -91,10 +91,9 @@ def expected_calibration_error(
         Naeini, Cooper & Hauskrecht (2015), AAAI; Guo et al. (2017), arXiv:1706.04599.
 
     Example:
-        >>> float(
-        ...     expected_calibration_error([0, 1], np.array([[0.8, 0.2], [0.6, 0.4]]))
-        ... )
-        0.4
+        >>> prob = np.array([[0.75, 0.25], [0.5, 0.5]])
+        >>> expected_calibration_error([0, 1], prob)
+        0.375
     """
     true = labels_of("y_true", y_true)
     prob = np.asarray(y_prob)

@@ -62,7 +62,8 @@ def test_several_classes_are_scikit_learns(probable, data, average):
 
 def test_classes_that_do_not_occur():
     prob = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.3, 0.6, 0.1], [0.7, 0.2, 0.1]])
-    found = roc_auc_score([0, 1, 0, 0], prob, multi_class="ovr", labels=[0, 1, 2], average=None)
+    with pytest.warns(UserWarning, match="a class without examples has an area of NaN"):
+        found = roc_auc_score([0, 1, 0, 0], prob, multi_class="ovr", labels=[0, 1, 2], average=None)
     assert np.isnan(found[2])
     each = [metrics.roc_auc_score([k == c for k in (0, 1, 0, 0)], prob[:, c]) for c in (0, 1)]
     np.testing.assert_allclose(found[:2], each)
@@ -70,8 +71,12 @@ def test_classes_that_do_not_occur():
         ["b", "a", "c", "b"], prob, multi_class="ovr"
     )
     # a class without examples has no weight in the weighted mean
-    weighted = roc_auc_score([0, 1, 0, 0], prob, multi_class="ovr", labels=[0, 1, 2], average="weighted")
+    with pytest.warns(UserWarning, match="a class without examples has an area of NaN"):
+        weighted = roc_auc_score([0, 1, 0, 0], prob, multi_class="ovr", labels=[0, 1, 2], average="weighted")
     np.testing.assert_allclose(weighted, (3 * found[0] + found[1]) / 4)
+    for average in ("macro", "weighted"):
+        settings = {"multi_class": "ovo", "labels": [0, 1, 2], "average": average}
+        same(roc_auc_score, metrics.roc_auc_score, [0, 1, 0, 0], prob, **settings)
 
 
 def test_ties():
@@ -97,7 +102,8 @@ def test_what_is_undefined_is_said():
         assert np.isnan(roc_auc_score([1, 1], [0.1, 0.2]))
     with pytest.warns(UserWarning, match="no example is positive; the average precision is 0"):
         assert average_precision_score([0, 0], [0.1, 0.2]) == 0
-    assert np.isnan(roc_auc_score([0, 1], [0.1, 0.2], sample_weight=[0, 1]))
+    with pytest.warns(UserWarning, match="a class without examples has an area of NaN"):
+        assert np.isnan(roc_auc_score([0, 1], [0.1, 0.2], sample_weight=[0, 1]))
 
 
 PROB = np.full((3, 3), 1 / 3)
