@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
 from dlref import _check
 from dlref.generalization.data_splits import error_interval
@@ -146,7 +146,7 @@ def corrected_error(measured: float, flipped: float) -> float:
 
 
 def flip_labels(
-    labels: Int[np.ndarray, " m"],
+    labels: Integer[np.ndarray, " m"],
     rate: float,
     *,
     classes: int,
@@ -165,10 +165,10 @@ def flip_labels(
         seed: of the draw.
 
     Returns:
-        A new array; exactly ``round(rate * m)`` labels differ.
+        A new int64 array; exactly ``round(rate * m)`` labels differ.
 
     Raises:
-        TypeError: if ``labels`` is no array of whole numbers.
+        TypeError: if ``labels`` is no array of whole numbers, or ``habits`` no mapping.
         ValueError: if a label is no class, a habit changes nothing, or there are fewer
             labels with a habit than are to be made wrong.
 
@@ -191,12 +191,16 @@ def flip_labels(
             f"{_check.describe(labels)}"
         )
     count = round(rate * len(labels))
+    labels = labels.astype(np.int64)
     flipped = labels.copy()
     if habits is None:
         chosen = rng.choice(len(labels), count, replace=False)
         step = rng.integers(1, classes, size=count)
         flipped[chosen] = (labels[chosen] + step) % classes
         return flipped
+    if not isinstance(habits, Mapping):
+        got = _check.describe(habits)
+        raise TypeError(f"habits must be a mapping from class to class, got {got}")
     for before, after in habits.items():
         for number in (before, after):
             _check.integer("habits", number, 0, classes - 1)

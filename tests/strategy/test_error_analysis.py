@@ -99,6 +99,14 @@ def test_habits_change_only_their_classes():
     assert (flip_labels(labels, 0.2, classes=5, habits={0: 1})[labels == 0] == 1).all()
 
 
+def test_small_types_do_not_wrap():
+    for dtype in (np.int8, np.uint8):
+        found = flip_labels(np.full(8, 100, dtype=dtype), 1.0, classes=300)
+        assert found.dtype == np.int64
+        assert found.min() >= 0
+        assert flip_labels(np.full(8, 100, dtype=dtype), 1.0, classes=300, habits={100: 299}).tolist() == [299] * 8
+
+
 LABELS = np.array([0, 1, 2])
 
 
@@ -125,6 +133,11 @@ LABELS = np.array([0, 1, 2])
         (lambda: flip_labels(LABELS - 1, 0.1, classes=3), ValueError, "labels must have shape (m) and lie in [0, 2]"),
         (lambda: flip_labels(LABELS[:0], 0.1, classes=3), ValueError, "labels must have shape (m) and lie in [0, 2]"),
         (lambda: flip_labels(LABELS[None], 0.1, classes=3), ValueError, "labels must have shape (m) and lie in"),
+        (
+            lambda: flip_labels(LABELS, 0.1, classes=3, habits=[(0, 1)]),
+            TypeError,
+            "habits must be a mapping from class to class, got [(0, 1)] (list)",
+        ),
         (lambda: flip_labels(LABELS, 1.1, classes=3), ValueError, "rate must be a number in [0, 1], got 1.1"),
         (lambda: flip_labels(LABELS, 0.1, classes=1), ValueError, "classes must be an integer >= 2, got 1"),
         (lambda: flip_labels(LABELS, 0.1, classes=3, seed=-1), ValueError, "seed must be an integer >= 0, got -1"),

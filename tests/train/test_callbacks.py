@@ -156,3 +156,21 @@ def test_bad_input_names_the_offender(call, message):
 def test_any_function_of_the_state_is_a_callback():
     assert isinstance(print, Callback)
     assert not isinstance(3, Callback)
+
+
+def test_states_are_kept_by_name_and_taken_up_again():
+    """Their names stand in the checkpoints of those who have saved some."""
+    stopping = EarlyStopping(3, monitor="loss")
+    assert stopping.weights == {}
+    stopping.begin(State(0, network(), sgd(network())))
+    assert stopping.state_dict() == {"best": float("inf"), "best_epoch": 0, "weights": {}}
+    kept = {"best": 0.5, "best_epoch": 4, "weights": {"a": 1}}
+    stopping.load_state_dict(kept)
+    assert (stopping.best, stopping.best_epoch, stopping.weights) == (0.5, 4, {"a": 1})
+    assert stopping.state_dict() == kept
+    assert stopping.weights is not kept["weights"]
+    snapshots = Snapshots([1])
+    assert snapshots.state_dict() == {"weights": {}}
+    snapshots.load_state_dict({"weights": {1: {"a": 2}}})
+    assert snapshots.weights == {1: {"a": 2}}
+    assert snapshots.state_dict() == {"weights": {1: {"a": 2}}}

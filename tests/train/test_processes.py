@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from dlref.train import processes
 from dlref.train.processes import Mean, Share, batches_of, join, rank_and_world
@@ -215,3 +215,97 @@ def test_two_processes_find_weighted_means_of_one(tmp_path):
     one, two = of_one_and_two(WEIGHTED, tmp_path)
     for rank in two:
         torch.testing.assert_close(rank, one, rtol=1e-5, atol=1e-5)
+
+
+class Group:
+    """Stands in for torch.distributed: what the other processes hold."""
+
+    def __init__(self, *others):
+        self.others = others
+        self.places = []
+
+    def is_available(self):
+        return True
+
+    is_initialized = is_available
+
+    def all_reduce(self, tensor):
+        self.places.append(tensor.device)
+        tensor += sum(self.others)
+
+    def all_gather_object(self, found, value):
+        assert len(found) == 1 + len(self.others)
+        found[:] = [value, *self.others]
+
+
+def test_share_of_a_process_that_must_ask_the_others(monkeypatch):
+    assert processes._share(0.1, 1, CPU) == Share(0.1, 1.0)
+    assert processes._share(0.0, 1, CPU) == Share(0.0, 0.0, void=True)
+    assert processes._share(1.0, 1, CPU) == Share(1.0, 1.0)
+    group = Group(1.0, 4.0)
+    monkeypatch.setattr(processes, "dist", group)
+    assert processes._share(3.0, 3, CPU) == Share(3.0, 3 * 3 / 8)
+    assert processes._share(0.0, 3, CPU) == Share(0.0, 0.0)
+    assert group.places == [CPU, CPU]
+    monkeypatch.setattr(processes, "dist", Group(0.0))
+    assert processes._share(0.0, 2, CPU) == Share(0.0, 0.0, void=True)
+    assert processes._share(0.1, 2, CPU) == Share(0.1, 2.0)
+    group = Group(1.0)
+    monkeypatch.setattr(processes, "dist", group)
+    with pytest.raises(RuntimeError, match="meta"):  # what is on no device cannot be read
+        processes._share(1.0, 2, torch.device("meta"))
+    assert group.places == [torch.device("meta")]
+
+
+def test_a_value_of_all_processes(monkeypatch):
+    monkeypatch.setattr(processes, "dist", Group("two", "three"))
+    assert processes.of_all("one") == ["one"], "alone"
+    under_torchrun(monkeypatch, 0, 3)
+    assert processes.of_all("one") == ["one", "two", "three"]
+
+    class Apart(Group):
+        def is_initialized(self):
+            return False
+
+    monkeypatch.setattr(processes, "dist", Apart("two", "three"))
+    assert processes.of_all("one") == ["one"]
+
+
+DATA = TensorDataset(torch.arange(10.0)[:, None], torch.arange(10))
+
+
+@pytest.mark.parametrize("weigh", [None, lambda targets: float(targets.sum())])
+def test_batches_of_a_loader_are_its_own(weigh):
+    loader = DataLoader(DATA, 4)
+    found = list(batches_of(loader, torch.arange(2).split(1), CPU, weigh=weigh))
+    counts = [4.0, 4.0] if weigh is None else [6.0, 22.0]
+    assert [share for share, *_ in found] == [Share(count, 1.0) for count in counts]
+    assert [targets.tolist() for *_, targets in found] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert torch.equal(found[1][1], torch.arange(4.0, 8.0)[:, None])
+    ((_, inputs, targets),) = batches_of(loader, torch.arange(1).split(1), torch.device("meta"))
+    assert inputs.is_meta
+    assert targets.is_meta
+
+
+def test_batches_of_weighted_targets(monkeypatch):
+    """A part without examples weighs nothing, whatever the one that it takes along."""
+    order = torch.arange(9).split(4)
+    weigh = lambda targets: float(targets.sum())  # noqa: E731
+    for data in (DATA, DATA.tensors):
+        shares = [share for share, *_ in batches_of(data, order, CPU, weigh=weigh)]
+        assert shares == [Share(6.0, 1.0), Share(22.0, 1.0), Share(8.0, 1.0)]
+    under_torchrun(monkeypatch, 1, 2)
+    monkeypatch.setattr(processes, "dist", Group(8.0))
+    shares = [share for share, *_ in batches_of(DATA.tensors, order, CPU, weigh=weigh)]
+    assert shares == [Share(4.0, 4 * 2 / 12), Share(12.0, 12 * 2 / 20), Share(0.0, 0.0)]
+
+
+def test_a_dataset_draws_from_the_generator_that_it_is_given():
+    before = torch.get_rng_state()
+    generator = torch.Generator().manual_seed(3)
+    state = generator.get_state()
+    list(batches_of(DATA, torch.arange(8).split(4), CPU))
+    assert torch.equal(torch.get_rng_state(), before)
+    list(batches_of(DATA, torch.arange(8).split(4), CPU, generator=generator))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(generator.get_state(), state)
