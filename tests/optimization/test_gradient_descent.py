@@ -406,3 +406,32 @@ def test_nothing_moves_where_one_gradient_is_refused():
     with pytest.raises(TypeError, match=r"^params must have dense gradients"):
         rule.step()
     torch.testing.assert_close([theta.detach() for theta in mine], before, rtol=0, atol=0)
+
+
+def test_what_a_state_lacks_is_said_in_full():
+    theta = torch.nn.Parameter(torch.ones(2))
+    rule = Adam([theta])
+    rule.state[theta] = {"step": torch.tensor(1.0), "exp_avg": torch.ones(2), "exp_avg_sq": torch.ones(2)}
+    kept = rule.state_dict()
+    kept["state"][0]["other"] = torch.ones(2)
+    names = "step, exp_avg, exp_avg_sq, max_exp_avg_sq"
+    with pytest.raises(ValueError, match=f"^state_dict must hold {names} of each parameter, got other$"):
+        rule.load_state_dict(kept)
+    del kept["state"][0]["other"], kept["state"][0]["exp_avg_sq"]
+    with pytest.raises(ValueError, match=r"^state_dict must hold exp_avg_sq of each parameter, got 'step', 'exp_avg'$"):
+        rule.load_state_dict(kept)
+
+
+def test_steps_are_counted_from_zero_in_single_precision():
+    """Older states have them as plain numbers."""
+    theta = torch.nn.Parameter(torch.ones(2))
+    rule = Adam([theta])
+    theta.grad = torch.ones(2)
+    rule.step()
+    assert rule.state[theta]["step"].item() == 1
+    kept = rule.state_dict()
+    for value in (7, 7.0):
+        kept["state"][0]["step"] = value
+        rule.load_state_dict(kept)
+        assert rule.state[theta]["step"].dtype == torch.float32
+        assert rule.state[theta]["step"].item() == 7

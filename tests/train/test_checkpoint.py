@@ -302,3 +302,34 @@ fit(model, loss, (torch.ones(40, 2), torch.ones(40, 1)), batch_size=4, epochs=10
     content = torch.load(path, weights_only=True)
     assert len(content["history"]["loss"]) == content["epoch"] >= 1
     assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_a_loaders_generator_goes_on_where_it_was(tmp_path):
+    """One that the file does not know stays; one that is gone is not missed."""
+    model = network()
+    state = State(0, model, sgd(model))
+    path = tmp_path / "run.pt"
+    generator = torch.Generator().manual_seed(5)
+    torch.rand(3, generator=generator)
+    checkpoints.save(path, state, None, [], [generator])
+    want = torch.rand(4, generator=generator)
+    again, new = torch.Generator(), torch.Generator().manual_seed(8)
+    before = new.get_state()
+    checkpoints.resume(path, state, None, [], torch.device("cpu"), [again, new])
+    assert torch.equal(torch.rand(4, generator=again), want)
+    assert torch.equal(new.get_state(), before)
+    checkpoints.resume(path, state, None, [], torch.device("cpu"))
+
+
+def test_what_a_run_was_made_of_is_named(tmp_path):
+    """A function by its own name, an object by that of its class."""
+
+    def watch(state):
+        pass
+
+    assert checkpoints._name(watch).endswith("watch")
+    assert checkpoints._name(EarlyStopping()).endswith("EarlyStopping")
+    assert checkpoints._plain({"a": [np.float64(1.5), (np.int64(2), "b")]}) == {"a": [1.5, (2, "b")]}
+    assert type(checkpoints._plain(np.float64(1.5))) is float
+    named = torch.Size([1, 2])  # a tuple of a type of its own stays one
+    assert checkpoints._plain(named) is named
