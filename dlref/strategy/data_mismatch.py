@@ -84,8 +84,8 @@ def split_sources(
         seed: of the draw.
 
     Raises:
-        TypeError, ValueError: if a number is out of its range, or the parts leave
-            nothing to train on.
+        TypeError, ValueError: if a number is out of its range, dev and test need more
+            than one's own examples, or the parts leave nothing to train on.
 
     Source:
         Ng (2018), Machine Learning Yearning, chapters 36 to 40.
@@ -140,8 +140,9 @@ def tell_apart(
     r"""How well a linear classifier tells two sets of examples apart.
 
     It is trained to say from which set an example is, and judged on examples that it
-    has not seen, by the area under the ROC curve: 1/2 if the sets cannot be told
-    apart by it, 1 if always. A linear classifier may miss what another would find.
+    has not seen, by the area under the ROC curve: about 1/2 if the sets cannot be
+    told apart by it (a little less occurs by chance), 1 if always. A linear classifier
+    may miss what another would find.
 
     Args:
         a, b: (m, ...) and (k, ...) examples, of one shape.
@@ -167,14 +168,17 @@ def tell_apart(
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
             got = _check.describe(value)
             raise TypeError(f"{name} must be an array of floats, got {got}")
-        if value.ndim < 2 or len(value) < n_splits or value.shape[1:] != a.shape[1:]:
+        fits = value.ndim > 1 and value.size > 0 and value.shape[1:] == a.shape[1:]
+        if not fits or len(value) < n_splits:
             raise ValueError(
                 f"{name} must hold at least {n_splits} examples of the shape "
                 f"{a.shape[1:]}, got {_check.describe(value)}"
             )
         if not np.isfinite(value).all():
             raise ValueError(f"{name} must be finite, got NaN or infinite values")
-    x = np.concatenate([part.reshape(len(part), -1) for part in (a, b)])
+    x = np.concatenate([part.reshape(len(part), -1) for part in (a, b)]).astype(float)
+    most = np.abs(x).max(0)
+    x = x / np.where(most > 0, most, 1)  # or squares of huge values overflow
     labels = np.repeat([0, 1], [len(a), len(b)])
     model = package("sklearn.linear_model").LogisticRegression(max_iter=2000)
     score = np.empty(len(x))
@@ -204,7 +208,7 @@ def mix_noise(
 
     Raises:
         TypeError, ValueError: if the arrays are not floats, are empty, or their
-            examples differ in shape.
+            examples differ in shape. Values are not looked at; NaN stays NaN.
 
     Source:
         This book; for speech, Hannun et al. (2014), arXiv:1412.5567, section 4.

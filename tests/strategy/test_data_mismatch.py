@@ -74,6 +74,19 @@ def test_what_is_the_same_cannot_be_told_apart():
     np.testing.assert_allclose(tell_apart(same[:150], moved[150:]), shifted, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [(np.float16, 255), (np.float32, 1e20), (np.float32, 1e-30), (np.float64, 1e170), (np.float64, 1e-170)],
+)
+def test_huge_and_tiny_values_are_told_apart_alike(dtype, scale):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4)) * 50 / 255 + 0.5
+    x[150:] += 0.2
+    wanted = tell_apart(x[:150], x[150:])
+    scaled = (x * scale).astype(dtype)
+    np.testing.assert_allclose(tell_apart(scaled[:150], scaled[150:]), wanted, atol=2e-3)
+
+
 def test_the_larger_set_does_not_win_by_its_size():
     rng = np.random.default_rng(0)
     assert abs(tell_apart(rng.normal(size=(400, 3)), rng.normal(size=(40, 3))) - 0.5) < 0.15
@@ -123,6 +136,7 @@ X = np.zeros((6, 2))
             ValueError,
             "b must hold at least 5 examples of the shape (2,), got float64 array of shape (6, 3)",
         ),
+        (lambda: tell_apart(X[:, :0], X[:, :0]), ValueError, "a must hold at least 5 examples of the shape (0,)"),
         (lambda: tell_apart(X[:4], X), ValueError, "a must hold at least 5 examples of the shape (2,)"),
         (lambda: tell_apart(X[:, 0], X[:, 0]), ValueError, "a must hold at least 5 examples of the shape ()"),
         (lambda: tell_apart(X, X * np.nan), ValueError, "b must be finite, got NaN or infinite values"),
