@@ -235,3 +235,24 @@ def test_slope_of_an_infinite_score():
 def test_elu_in_half_precision_is_rounded_once(dtype):
     x = torch.linspace(-6, 6, 20_001).to(dtype)
     assert torch.equal(elu(x), elu(x.float()).to(dtype))
+
+
+def test_layers_have_torchs_defaults_and_stand_where_they_are_put():
+    for ours, theirs in ((LeakyReLU, nn.LeakyReLU), (ELU, nn.ELU), (PReLU, nn.PReLU), (ReLU, nn.ReLU)):
+        layer, twin = ours(), theirs()
+        for name in ("negative_slope", "alpha", "inplace", "init", "num_parameters"):
+            assert getattr(layer, name, None) == getattr(twin, name, getattr(layer, name, None)), (ours, name)
+        x = torch.tensor([-1.5, 2.0])
+        kept = x.clone()
+        torch.testing.assert_close(layer(x), twin(kept))
+        assert torch.equal(x, kept)
+    slopes = PReLU(3, device="meta", dtype=DOUBLE).weight
+    assert slopes.is_meta
+    assert slopes.dtype == DOUBLE
+    joined = collapse([nn.Linear(2, 3, device="meta"), nn.Linear(3, 1, device="meta")])
+    assert joined.weight.is_meta
+
+
+def test_a_network_without_activations_is_named(refuses):
+    message = "model must have a layer of activations, got none in Linear"
+    refuses(slopes, (nn.Linear(2, 2), torch.ones(3, 2)), ValueError, message)
