@@ -157,12 +157,11 @@ def uci_digits() -> Split:
     The 1797 test images of a collection made at Bogazici University, Istanbul, which
     ship with scikit-learn.
 
-    :What: greyscale digits of 13 writers, written into boxes on a form; each was fitted
-        into 32 x 32 black and white pixels, of which blocks of 4 x 4 were counted. Ink
-        is 1, paper 0.
+    :What: greyscale digits of 13 writers; of 32 x 32 black and white pixels, blocks of
+        4 x 4 were counted. Ink is 1, paper 0.
     :Size: 1797 images, 8 x 8; 0.5 MB in memory.
-    :Split: the first 1000 for training, the last 797 for the test, in the order of the
-        file (not shuffled: images near each other may be of one writer).
+    :Split: the first 1000 for training, the last 797 for the test, not shuffled: those
+        near each other may be of one writer.
     :Shapes: ``x_train (1000, 8, 8)`` float32, ``y_train (1000,)`` int64; the test has
         797.
     :Licence: CC BY 4.0 (UCI Machine Learning Repository).
