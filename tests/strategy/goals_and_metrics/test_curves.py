@@ -62,8 +62,35 @@ def test_ties_in_cost_go_to_the_larger_threshold():
 
 
 def test_costs_default_to_one_each():
-    true, score = [0, 1, 0, 1], [0.3, 0.4, 0.6, 0.7]
-    assert threshold_for_cost(true, score) == threshold_for_cost(true, score, false_positive=1.0, false_negative=1.0)
+    found = threshold_for_cost([0, 0, 1], [0.3, 0.6, 0.5])
+    assert found == threshold_for_cost([0, 0, 1], [0.3, 0.6, 0.5], false_positive=1.0, false_negative=1.0)
+    assert found == Threshold(np.inf, 1 / 3, 0.0, 1.0)
+    assert threshold_for_cost([1, 0], [0.2, 0.8]).cost == 0.5
+    assert threshold_for_cost([1, 1, 0, 0], [0.5, 0.5, 0.9, 0.1]).cost == 0.25
+
+
+def test_settings_stand_at_their_defaults():
+    true, score = [1, 1, 1, 0, 0], [0.9, 0.8, 0.7, 0.6, 0.5]
+    assert len(roc_curve(true, score)[0]) == len(roc_curve(true, score, drop_intermediate=True)[0]) == 4
+    assert len(roc_curve(true, score, drop_intermediate=False)[0]) == 6
+
+
+def test_the_positive_class_is_the_one_that_is_named(refuses):
+    assert threshold_for_cost(["n", "y"], [0.1, 0.9], pos_label="y") == Threshold(0.9, 0.0, 0.0, 0.0)
+    assert threshold_for_cost([0, 1], [0.9, 0.1], pos_label=0) == Threshold(0.9, 0.0, 0.0, 0.0)
+    message = "pos_label must be given unless the classes are 0 and 1 or -1 and 1, got classes ['0', '1']"
+    refuses(roc_curve, (["0", "1"], [0.1, 0.9]), ValueError, message)
+    refuses(roc_curve, ([], []), ValueError, "y_true must hold a class for each example")
+
+
+def test_scores_may_have_columns_where_it_is_allowed(refuses):
+    from dlref.strategy.goals_and_metrics.curves import scores_of
+
+    assert scores_of("y_score", [[1, 2]], 1, columns=True).tolist() == [[1.0, 2.0]]
+    assert scores_of("y_score", [1], 1, columns=True).tolist() == [1.0]
+    assert scores_of("y_score", [1], 1).dtype == np.float64
+    message = "y_score must hold a number for each of 1 examples, got float64 array of shape (1, 1, 1)"
+    refuses(lambda: scores_of("y_score", np.ones((1, 1, 1)), 1, columns=True), (), ValueError, message)
 
 
 def test_classes_are_recognised(unchecked):
@@ -75,11 +102,11 @@ def test_classes_are_recognised(unchecked):
 
 
 def test_what_is_undefined_is_said():
-    with pytest.warns(UserWarning, match="no example is negative; the false positive rate is NaN"):
+    with pytest.warns(UserWarning, match="^no example is negative; the false positive rate is NaN"):
         assert np.isnan(roc_curve([1, 1], [0.1, 0.9])[0]).all()
-    with pytest.warns(UserWarning, match="no example is positive; the true positive rate is NaN"):
+    with pytest.warns(UserWarning, match="^no example is positive; the true positive rate is NaN"):
         assert np.isnan(roc_curve([0, 0], [0.1, 0.9])[1]).all()
-    with pytest.warns(UserWarning, match="no example is positive; recall is set to 1"):
+    with pytest.warns(UserWarning, match="^no example is positive; recall is set to 1"):
         assert precision_recall_curve([0, 0], [0.1, 0.9])[1].tolist() == [1.0, 1.0, 0.0]
 
 
