@@ -12,7 +12,7 @@ from jaxtyping import Int, Integer
 from dlref import _check
 from dlref.generalization.data_splits import error_interval
 
-__all__ = ["Kind", "corrected_error", "flip_labels", "measured_error", "tally"]
+__all__ = ["Kind", "corrected_error", "flip_labels", "tally"]
 
 
 class Kind(NamedTuple):
@@ -93,31 +93,6 @@ def tally(
     return kinds
 
 
-def measured_error(error: float, flipped: float) -> float:
-    r"""The error that labels show of which a share is wrong, for two classes.
-
-    .. math:: e + f\,(1 - 2e)
-
-    Args:
-        error: true error e of the model, in [0, 1].
-        flipped: share f of wrong labels, in [0, 1], independent of the mistakes.
-
-    Raises:
-        TypeError, ValueError: if a number is out of its range.
-
-    Source:
-        Rogan & Gladen (1978), American Journal of Epidemiology 107(1), for an
-        imperfect test.
-
-    Example:
-        >>> round(measured_error(0.02, 0.05), 3)
-        0.068
-    """
-    e = _check.real("error", error, "[0, 1]")
-    f = _check.real("flipped", flipped, "[0, 1]")
-    return e + f * (1 - 2 * e)
-
-
 def corrected_error(measured: float, flipped: float) -> float:
     r"""The true error behind one that was measured with wrong labels, for two classes.
 
@@ -134,7 +109,8 @@ def corrected_error(measured: float, flipped: float) -> float:
         TypeError, ValueError: if a number is out of its range.
 
     Source:
-        The inverse of :func:`measured_error`.
+        The inverse of
+        :func:`~dlref.strategy.human_level_performance.measured_error`.
 
     Example:
         >>> round(corrected_error(0.068, 0.05), 3)

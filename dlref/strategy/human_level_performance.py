@@ -19,6 +19,7 @@ __all__ = [
     "disagreement",
     "error_from_disagreement",
     "majority_error",
+    "measured_error",
 ]
 
 Measured = float | tuple[int, int]
@@ -105,6 +106,34 @@ def error_from_disagreement(share: float) -> float:
         0.1
     """
     return (1 - math.sqrt(1 - 2 * _check.real("share", share, "[0, 0.5]"))) / 2
+
+
+def measured_error(error: float, flipped: float) -> float:
+    r"""The error by a reference of which a share is wrong, for two classes.
+
+    The reference is another person, or the labels.
+
+    .. math:: e + f\,(1 - 2e)
+
+    Args:
+        error: true error e of the model, in [0, 1].
+        flipped: share f of the reference that is wrong, in [0, 1], independent of the
+            mistakes.
+
+    Raises:
+        TypeError, ValueError: if a number is out of its range.
+
+    Source:
+        Rogan & Gladen (1978), American Journal of Epidemiology 107(1), for an
+        imperfect test.
+
+    Example:
+        >>> round(measured_error(0.02, 0.05), 3)
+        0.068
+    """
+    e = _check.real("error", error, "[0, 1]")
+    f = _check.real("flipped", flipped, "[0, 1]")
+    return e + f * (1 - 2 * e)
 
 
 class Gap(NamedTuple):

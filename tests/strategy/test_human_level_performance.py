@@ -16,6 +16,7 @@ from dlref.strategy import (
     disagreement,
     error_from_disagreement,
     majority_error,
+    measured_error,
 )
 
 
@@ -45,9 +46,11 @@ def test_disagreement_and_back(p):
 @pytest.mark.verifies("eq-measured-by-reference")
 def test_a_reference_that_errs_differs_where_one_of_the_two_is_wrong(e, q):
     """For annotators of one error this is their disagreement."""
-    measured = e + q * (1 - 2 * e)
-    np.testing.assert_allclose(measured, e * (1 - q) + (1 - e) * q, atol=1e-12)
-    np.testing.assert_allclose(disagreement(e), e + e * (1 - 2 * e), atol=1e-12)
+    cases = itertools.product((0, 1), repeat=2)
+    differ = sum((e if a else 1 - e) * (q if b else 1 - q) for a, b in cases if a != b)
+    np.testing.assert_allclose(measured_error(e, q), differ, atol=1e-12)
+    np.testing.assert_allclose(disagreement(e), measured_error(e, e), atol=1e-12)
+    assert round(measured_error(0.02, 0.05), 10) == 0.068
 
 
 def wilson(wrong, size, confidence):
@@ -199,6 +202,8 @@ GOOD = {"human": 0.01, "training": 0.08, "dev": 0.1}
         (lambda: majority_error(0.1, 2), ValueError, "annotators must be an odd number, got 2"),
         (lambda: majority_error(0.1, 0), ValueError, "annotators must be an integer in [1, 999], got 0"),
         (lambda: majority_error(0.1, 1001), ValueError, "annotators must be an integer in [1, 999], got 1001"),
+        (lambda: measured_error(1.5, 0.1), ValueError, "error must be a number in [0, 1], got 1.5"),
+        (lambda: measured_error(0.5, 1.1), ValueError, "flipped must be a number in [0, 1], got 1.1"),
         (lambda: disagreement(-0.1), ValueError, "error must be a number in [0, 1], got -0.1"),
         (lambda: error_from_disagreement(0.6), ValueError, "share must be a number in [0, 0.5], got 0.6"),
         (lambda: combination_interval({"a": 1.0}, {"b": 0.1}), ValueError, "errors must have 'a', got 'b'"),
