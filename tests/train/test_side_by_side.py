@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dlref.device import seed
-from dlref.train import SeedRun, accuracy, fit, fit_seeds
+from dlref.train import SeedRun, accuracy, error_rates, fit, fit_seeds
 from dlref.train import side_by_side as module
 from tests.train.runs import X, Y
 
@@ -109,3 +109,15 @@ def test_bad_input_names_the_offender(changed, error, message):
     arguments = {"train": (X, Y), "optimizer": RULES["adam"], "epochs": 1} | changed
     with pytest.raises(error, match="^" + re.escape(message)):
         fit_seeds(small, F.cross_entropy, arguments.pop("train"), **arguments)
+
+
+def test_error_rates_have_the_seeds_of_their_runs():
+    flipped = nn.Linear(3, 3, bias=False)
+    with torch.no_grad():
+        flipped.weight.copy_(-torch.eye(3))
+    runs = [SeedRun(7, nn.Identity(), {}), SeedRun(2, flipped, {})]
+    found = error_rates(runs, (torch.eye(3), torch.arange(3)))
+    assert found.seeds == (7, 2)
+    assert found.values.tolist() == [0.0, 1.0]
+    with pytest.raises(ValueError, match="runs must have at least one run, got none"):
+        error_rates([], (torch.eye(3), torch.arange(3)))
