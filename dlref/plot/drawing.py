@@ -182,8 +182,14 @@ def sketch(
     paper.draw(show=False)
     box = paper.get_bbox()
     margin = 0.1
-    width = max(box.xmax - box.xmin + 2 * margin, figsize[0] / unit)
-    height = max(box.ymax - box.ymin + 2 * margin, figsize[1] / unit)
+    width, height = (length / unit for length in figsize)
+    # smaller in both directions at once, so that the limits are of the paper's shape
+    smaller = max(
+        1.0,
+        (box.xmax - box.xmin + 2 * margin) / width,
+        (box.ymax - box.ymin + 2 * margin) / height,
+    )
+    width, height = smaller * width, smaller * height
     x, y = (box.xmin + box.xmax) / 2, (box.ymin + box.ymax) / 2
     ax.set(xlim=(x - width / 2, x + width / 2), ylim=(y - height / 2, y + height / 2))
     ax.set_aspect("equal", adjustable="datalim")

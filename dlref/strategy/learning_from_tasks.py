@@ -28,7 +28,7 @@ class MultiTask(nn.Module):
 
     Raises:
         TypeError: if the trunk or a head is no module.
-        ValueError: if there is no head.
+        ValueError: if there is no head, or a name that a ``ModuleDict`` cannot hold.
 
     Source:
         Caruana (1997), "Multitask learning", Machine Learning 28.
@@ -42,12 +42,18 @@ class MultiTask(nn.Module):
 
     def __init__(self, trunk: nn.Module, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        for name, part in {"trunk": trunk, **heads}.items():
+        for name, part in [("trunk", trunk), *heads.items()]:
             if not isinstance(part, nn.Module):
                 got = _check.describe(part)
                 raise TypeError(f"{name} must be a torch.nn.Module, got {got}")
         if not heads:
             raise ValueError("heads must have a task, got none")
+        for task in heads:
+            if not task or "." in task or hasattr(nn.ModuleDict, task):
+                raise ValueError(
+                    "heads must have names that a ModuleDict can hold: not empty, "
+                    f"without a dot, and not a method of it, got {task!r}"
+                )
         self.trunk = trunk
         self.heads = nn.ModuleDict(heads)
 
@@ -63,6 +69,18 @@ def _classes(output: Tensor, target: Tensor) -> Tensor:
 
 def _one_number(loss: Callable[..., Tensor], output: Tensor, target: Tensor) -> Tensor:
     return loss(output.reshape(target.shape), target, reduction="none")
+
+
+def _check_shape(task: str, kind: str, output: Tensor, examples: int) -> None:
+    shape = tuple(output.shape)
+    if kind == "class":
+        fits = len(shape) == 2 and shape[0] == examples
+        wanted = f"({examples}, classes)"
+    else:
+        fits = shape in ((examples,), (examples, 1))
+        wanted = f"({examples},) or ({examples}, 1)"
+    if not fits:
+        raise ValueError(f"outputs[{task!r}] must be of shape {wanted}, got {shape}")
 
 
 _KINDS = {
@@ -84,19 +102,21 @@ def multi_task_loss(
     .. math::
         L = \sum_t w_t \frac{1}{|K_t|} \sum_{i \in K_t} \ell_t(o_{t,i}, y_{t,i})
 
-    with :math:`K_t` the examples whose target of task :math:`t` is not NaN. A task that
-    has none in the batch adds nothing.
+    with :math:`K_t` the examples whose target of task :math:`t` is known. A task that
+    has none in the batch, or the weight 0, adds nothing.
 
     Args:
         outputs: task to output, as :class:`MultiTask` gives them: (B, classes) scores
             for a class, (B,) or (B, 1) otherwise.
         targets: (B, T) a column a task, in the order of ``tasks``; NaN where a target
-            is not known; classes by their number, 0 and 1 for binary ones.
+            is not known (or -100 for a class); classes by their number, 0 to 1 for
+            binary ones.
         tasks: task to its kind: ``"class"`` (cross-entropy), ``"binary"``
             (cross-entropy of a logit) or ``"number"`` (squared error).
         weights: task to its weight, 1 by default.
 
     Raises:
+        TypeError: if the targets are integers, or a weight is no number.
         ValueError: if the tasks have no such outputs, columns or kinds, or a weight
             belongs to no task or is negative.
 
@@ -115,21 +135,30 @@ def multi_task_loss(
             f"targets must have a column for each of the tasks {list(tasks)}, "
             f"got shape {tuple(targets.shape)}"
         )
+    if not targets.is_floating_point():
+        raise TypeError(f"targets must be floating point, got {targets.dtype}")
     for name, given in (("outputs", outputs), ("weights", weights)):
         wrong = [task for task in given if task not in tasks]
         if wrong or (name == "outputs" and len(outputs) < len(tasks)):
             raise ValueError(
                 f"{name} must be of the tasks {list(tasks)}, got {list(given)}"
             )
-    total = targets.new_zeros(())
+    total = next(iter(outputs.values())).new_zeros(())
     for column, (task, kind) in enumerate(tasks.items()):
         loss = _KINDS[_check.one_of(f"tasks[{task!r}]", kind, tuple(_KINDS))]
         weight = _check.real(f"weights[{task!r}]", weights.get(task, 1.0), "[0, inf)")
-        target = targets[:, column]
+        output, target = outputs[task], targets[:, column]
+        _check_shape(task, kind, output, len(targets))
+        if weight == 0:
+            continue
         known = ~target.isnan()
-        each = loss(outputs[task], target.nan_to_num())
-        kept = torch.where(known, each, 0.0)
-        total = total + weight * kept.sum() / known.sum().clamp(min=1)
+        if kind == "class":
+            known = known & (target != -100)
+        # what is not known is replaced before the loss: no gradient, not even NaN
+        mask = known if output.ndim == 1 else known[:, None]
+        each = loss(torch.where(mask, output, 0), torch.where(known, target, 0))
+        mean = torch.where(known, each, 0).sum() / known.sum().clamp(min=1)
+        total = total + weight * mean
     return total
 
 
@@ -146,7 +175,7 @@ def sum_distribution(
         q: (..., M) the same of the second.
 
     Raises:
-        ValueError: if the leading axes differ.
+        ValueError: if the leading axes differ, or there is no value.
 
     Source:
         Feller (1968), An Introduction to Probability Theory and Its Applications I,
@@ -156,9 +185,17 @@ def sum_distribution(
         >>> sum_distribution(torch.tensor([0.5, 0.5]), torch.tensor([0.5, 0.5]))
         tensor([0.2500, 0.5000, 0.2500])
     """
-    if p.ndim < 1 or q.ndim < 1 or p.shape[:-1] != q.shape[:-1]:
+    if (
+        min(p.ndim, q.ndim) < 1
+        or p.shape[:-1] != q.shape[:-1]
+        or 0
+        in (
+            p.shape[-1],
+            q.shape[-1],
+        )
+    ):
         raise ValueError(
-            "p and q must have the same leading axes, "
+            "p and q must have the same leading axes and at least one value, "
             f"got {tuple(p.shape)} and {tuple(q.shape)}"
         )
     pairs = p[..., :, None] * q[..., None, :]

@@ -363,6 +363,20 @@ def test_sketch_is_saved_without_a_warning():
         figure.savefig(io.BytesIO(), format="svg", bbox_inches="tight")
 
 
+@pytest.mark.parametrize("size", [(9, 1), (1, 9)])
+def test_sketch_of_too_much_is_drawn_smaller_without_a_word(size, caplog):
+    from schemdraw import flow
+
+    with plot.sketch((2.0, 1.0)) as paper:
+        paper += flow.Box(w=size[0], h=size[1]).label("x")
+    plt.gcf().savefig(io.BytesIO(), format="svg")
+    assert caplog.text == "", "Matplotlib logs that it ignores limits"
+    (left, right), (low, high) = plt.gca().get_xlim(), plt.gca().get_ylim()
+    assert (right - left) / (high - low) == pytest.approx(2)
+    assert right - left > size[0]
+    assert high - low > size[1]
+
+
 def test_sketch_names_the_package_that_it_needs(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "schemdraw", None)
     with (

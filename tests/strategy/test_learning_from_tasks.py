@@ -99,6 +99,34 @@ def test_a_task_without_targets_in_the_batch_adds_nothing():
     assert (outputs["size"].grad == -1.0).all()  # 2 (0 - 2) / 4
 
 
+@pytest.mark.parametrize("bad", [NAN, float("inf"), -float("inf"), 1e30])
+@pytest.mark.parametrize("kind", ["class", "binary", "number"])
+def test_an_output_whose_target_is_not_known_may_be_anything(kind, bad):
+    width = 3 if kind == "class" else 1
+    output = torch.zeros(2, width)
+    output[1] = bad
+    output.requires_grad_()
+    loss = multi_task_loss({"a": output}, torch.tensor([[1.0], [NAN]]), tasks={"a": kind})
+    loss.backward()
+    assert loss.isfinite()
+    assert (output.grad[0] != 0).any()
+    assert (output.grad[1] == 0).all()
+
+
+def test_minus_a_hundred_is_a_class_that_is_not_known():
+    output, tasks = torch.zeros(2, 3), {"a": "class"}
+    found = multi_task_loss({"a": output}, torch.tensor([[2.0], [-100.0]]), tasks=tasks)
+    assert found.item() == pytest.approx(np.log(3))
+    as_number = multi_task_loss({"a": output[:, 0]}, torch.tensor([[0.0], [-100.0]]), tasks={"a": "number"})
+    assert as_number.item() == 5000.0
+
+
+def test_a_task_of_weight_zero_is_left_out():
+    outputs = {"a": torch.tensor([float("inf")]), "b": torch.tensor([2.0])}
+    tasks = {"a": "number", "b": "number"}
+    assert multi_task_loss(outputs, torch.zeros(1, 2), tasks=tasks, weights={"a": 0.0}).item() == 4.0
+
+
 def test_columns_are_in_the_order_of_the_tasks():
     outputs = {"b": torch.zeros(1), "a": torch.zeros(1)}
     loss = partial(multi_task_loss, outputs, torch.tensor([[1.0, 3.0]]), tasks={"a": "number", "b": "number"})
@@ -156,6 +184,28 @@ def test_sum_of_what_is_certain_is_certain():
     assert sum_distribution(p, q).argmax(1).tolist() == [7, 18]
 
 
+# ------------------------------------------------------------------------------------------------ on the page
+
+
+@pytest.mark.verifies("eq-running-mean-drift")
+@pytest.mark.parametrize("start", [0.0, 2.0])
+@pytest.mark.parametrize(("mean", "momentum", "batches"), [(5.0, 0.1, 50), (4.0, 0.01, 100), (-2.0, 0.5, 3)])
+def test_running_mean_of_a_frozen_layer_drifts(start, mean, momentum, batches):
+    layer = nn.BatchNorm1d(1, momentum=momentum, dtype=torch.float64).requires_grad_(False)
+    layer.running_mean.fill_(start)
+    for _ in range(batches):
+        layer(torch.full((4, 1), mean, dtype=torch.float64))
+    assert layer.running_mean.item() == pytest.approx(mean - (mean - start) * (1 - momentum) ** batches)
+
+
+@pytest.mark.verifies("eq-steps")
+@pytest.mark.parametrize("right", [(0.95, 0.95, 0.95), (0.5,), (0.9, 0.2, 0.7, 0.99)])
+def test_independent_steps_are_all_right_with_the_product(right):
+    draws = np.random.default_rng(0).random((200_000, len(right))) < right
+    share, expected = draws.all(1).mean(), np.prod(right)
+    assert share == pytest.approx(expected, abs=5 * (expected * (1 - expected) / 200_000) ** 0.5)
+
+
 # ------------------------------------------------------------------------------------------------ bad input
 
 
@@ -211,14 +261,43 @@ def test_sum_of_what_is_certain_is_certain():
             "tasks['a'] must be one of 'class', 'binary', 'number', got 'ordinal'",
         ),
         (
+            lambda: MultiTask(3, {"trunk": nn.Identity()}),
+            TypeError,
+            "trunk must be a torch.nn.Module, got 3 (int)",
+        ),
+        *[
+            (lambda task=task: MultiTask(nn.Identity(), {task: nn.Identity()}), ValueError, "heads must have names")
+            for task in ("", "a.b", "keys", "type")
+        ],
+        (
+            lambda: multi_task_loss({"a": torch.zeros(2)}, torch.zeros(2, 1).long(), tasks={"a": "number"}),
+            TypeError,
+            "targets must be floating point, got torch.int64",
+        ),
+        (
+            lambda: multi_task_loss({"a": torch.zeros(1, 2)}, torch.zeros(2, 1), tasks={"a": "number"}),
+            ValueError,
+            "outputs['a'] must be of shape (2,) or (2, 1), got (1, 2)",
+        ),
+        (
+            lambda: multi_task_loss({"a": torch.zeros(2)}, torch.zeros(2, 1), tasks={"a": "class"}),
+            ValueError,
+            "outputs['a'] must be of shape (2, classes), got (2,)",
+        ),
+        (
+            lambda: sum_distribution(torch.ones(2, 3), torch.ones(2, 0)),
+            ValueError,
+            "p and q must have the same leading axes and at least one value, got (2, 3) and (2, 0)",
+        ),
+        (
             lambda: sum_distribution(torch.ones(2, 3), torch.ones(3, 3)),
             ValueError,
-            "p and q must have the same leading axes, got (2, 3) and (3, 3)",
+            "p and q must have the same leading axes and at least one value, got (2, 3) and (3, 3)",
         ),
         (
             lambda: sum_distribution(torch.ones(()), torch.ones(3)),
             ValueError,
-            "p and q must have the same leading axes, got () and (3,)",
+            "p and q must have the same leading axes and at least one value, got () and (3,)",
         ),
     ],
 )
