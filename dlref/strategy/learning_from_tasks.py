@@ -185,15 +185,8 @@ def sum_distribution(
         >>> sum_distribution(torch.tensor([0.5, 0.5]), torch.tensor([0.5, 0.5]))
         tensor([0.2500, 0.5000, 0.2500])
     """
-    if (
-        min(p.ndim, q.ndim) < 1
-        or p.shape[:-1] != q.shape[:-1]
-        or 0
-        in (
-            p.shape[-1],
-            q.shape[-1],
-        )
-    ):
+    values = (*p.shape[-1:], *q.shape[-1:])
+    if len(values) < 2 or 0 in values or p.shape[:-1] != q.shape[:-1]:
         raise ValueError(
             "p and q must have the same leading axes and at least one value, "
             f"got {tuple(p.shape)} and {tuple(q.shape)}"
