@@ -219,6 +219,11 @@ ARCHITECTURES = {
 OTHERS = {
     **dict.fromkeys(("fit", "fit_seeds", "evaluate", "error_rate", "error_rates"), "take a model"),
     "drawing": "draws a model",
+    **dict.fromkeys(
+        ("layer_outputs", "input_gradient", "integrated_gradients", "smooth_grad", "grad_cam", "occlusion",
+         "deconvolution", "guided_backpropagation", "maximal_patches"),
+        "take a model; held to captum's in tests/interpretation",
+    ),
     "accuracy": "gives a share, without gradient; tests/train/test_evaluation.py",
     "predict": "runs a model over many examples",
     "clip_grad_norm_": "held below", "clip_grad_value_": "held below",

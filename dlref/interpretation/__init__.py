@@ -1,0 +1,3 @@
+"""Part VIII: interpretation, or what a network has learned."""
+
+from dlref.interpretation.features import *  # noqa: F403  the modules' __all__ is the part's interface

@@ -1,0 +1,199 @@
+"""Gradients of an answer with respect to its input, and what is built on them.
+
+Shape legend: B batch, C channels, H W image, h w map of a layer, ... any further axes.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dlref import _check
+from dlref.interpretation.features.layers import Target, recorded, scores
+
+__all__ = ["grad_cam", "input_gradient", "integrated_gradients", "smooth_grad"]
+
+
+def input_gradient(
+    model: nn.Module, x: Float[Tensor, "B ..."], target: Target
+) -> Float[Tensor, "B ..."]:
+    r"""Gradient of a score with respect to the input, :math:`\partial f / \partial x`.
+
+    The gradients of the parameters are left as they are.
+
+    Args:
+        model: in evaluation mode; (B, ...) to scores (B, classes).
+        x: inputs.
+        target: a class, a class for each example, or the indices of a unit if the
+            output has more axes.
+
+    Raises:
+        TypeError: if ``model`` is no module.
+        ValueError: if the model is in training mode, or there is no such target.
+
+    Source:
+        Simonyan, Vedaldi & Zisserman (2014), arXiv:1312.6034.
+
+    Example:
+        >>> net = nn.Linear(2, 3).eval()
+        >>> found = input_gradient(net, torch.zeros(1, 2), 2)
+        >>> torch.equal(found[0], net.weight[2])
+        True
+    """
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        total = scores(model, x, target).sum()
+    (found,) = torch.autograd.grad(total, x)
+    return found
+
+
+def integrated_gradients(
+    model: nn.Module,
+    x: Float[Tensor, "B ..."],
+    target: Target,
+    *,
+    baselines: Float[Tensor, "..."] | float = 0.0,
+    n_steps: int = 50,
+) -> Float[Tensor, "B ..."]:
+    r"""Gradients collected on the straight way from a baseline to the input.
+
+    .. math:: (x_i - b_i) \int_0^1 \frac{\partial f}{\partial x_i}
+        \bigl(b + \alpha (x - b)\bigr) \, d\alpha
+
+    The integral is taken at the middles of equal steps. The sum over i tends to
+    :math:`f(x) - f(b)`.
+
+    Args:
+        model: in evaluation mode; (B, ...) to scores (B, classes).
+        x: inputs.
+        target: a class, a class for each example, or the indices of a unit if the
+            output has more axes.
+        baselines: where the way begins: a number, or a tensor that fits ``x``.
+        n_steps: how many gradients are computed.
+
+    Raises:
+        TypeError: if ``model`` is no module, or ``n_steps`` no integer.
+        ValueError: if the model is in training mode, there is no such target or no
+            step, or the baseline does not fit.
+
+    Source:
+        Sundararajan, Taly & Yan (2017), arXiv:1703.01365.
+
+    Example:
+        >>> net = nn.Linear(2, 1, bias=False).eval()
+        >>> x = torch.tensor([[1.0, 2.0]])
+        >>> bool(torch.isclose(integrated_gradients(net, x, 0).sum(), net(x).sum()))
+        True
+    """
+    n_steps = _check.integer("n_steps", n_steps, 1)
+    start = baseline_of(baselines, x)
+    total = torch.zeros_like(x)
+    for k in range(n_steps):
+        total += input_gradient(
+            model, start + (k + 0.5) / n_steps * (x - start), target
+        )
+    return (x - start).detach() * total / n_steps
+
+
+def baseline_of(value: Tensor | float, x: Tensor) -> Tensor:
+    """What an input is compared with, of the input's shape."""
+    found = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    try:
+        return found.expand_as(x)
+    except RuntimeError:
+        raise ValueError(
+            f"baselines must be a number or fit the shape {tuple(x.shape)}, "
+            f"got {_check.describe(value)}"
+        ) from None
+
+
+def smooth_grad(
+    model: nn.Module,
+    x: Float[Tensor, "B ..."],
+    target: Target,
+    *,
+    stdevs: float,
+    nt_samples: int = 50,
+    generator: torch.Generator | None = None,
+    method: Callable[..., Tensor] = input_gradient,
+) -> Float[Tensor, "B ..."]:
+    r"""Mean of the maps of noisy copies of the input.
+
+    .. math:: \frac1n \sum_{k=1}^n M(x + \sigma \epsilon_k),
+        \qquad \epsilon_k \sim N(0, 1)
+
+    Args:
+        model: in evaluation mode; (B, ...) to scores (B, classes).
+        x: inputs.
+        target: a class, a class for each example, or the indices of a unit if the
+            output has more axes.
+        stdevs: standard deviation of the noise, in units of the input.
+        nt_samples: number of copies.
+        generator: source of the noise; torch's own by default.
+        method: the map M, called with the model, inputs and target.
+
+    Raises:
+        TypeError: if ``model`` is no module, or a setting no number.
+        ValueError: if the model is in training mode, there is no such target, or a
+            setting is out of range.
+
+    Source:
+        Smilkov, Thorat, Kim, Viegas & Wattenberg (2017), arXiv:1706.03825.
+
+    Example:
+        >>> net = nn.Linear(2, 1).eval()
+        >>> found = smooth_grad(net, torch.zeros(1, 2), 0, stdevs=0.1, nt_samples=4)
+        >>> torch.allclose(found, net.weight)
+        True
+    """
+    stdevs = _check.real("stdevs", stdevs, "[0, inf)")
+    nt_samples = _check.integer("nt_samples", nt_samples, 1)
+    total = torch.zeros_like(x)
+    for _ in range(nt_samples):
+        noise = torch.randn(
+            x.shape, generator=generator, dtype=x.dtype, device=x.device
+        )
+        total += method(model, x + stdevs * noise, target)
+    return total / nt_samples
+
+
+def grad_cam(
+    model: nn.Module, x: Float[Tensor, "B C H W"], target: Target, layer: str
+) -> Float[Tensor, "B h w"]:
+    r"""Where the channels of a layer that speak for the target are active.
+
+    .. math:: \max\Bigl(0, \sum_k w_k A_k\Bigr), \qquad
+        w_k = \frac{1}{hw} \sum_{u,v} \frac{\partial f}{\partial A_{k,u,v}}
+
+    Args:
+        model: in evaluation mode; (B, C, H, W) to scores (B, classes).
+        x: inputs.
+        target: a class, a class for each example, or the indices of a unit if the
+            output has more axes.
+        layer: name of a layer with maps, usually the last.
+
+    Raises:
+        TypeError: if ``model`` is no module.
+        ValueError: if the model is in training mode, there is no such target or
+            layer, the layer gives no maps, or the target does not depend on it.
+
+    Source:
+        Selvaraju et al. (2017), arXiv:1610.02391.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3))
+        >>> grad_cam(net.eval(), torch.zeros(1, 1, 4, 4), 0, "0").shape
+        torch.Size([1, 2, 2])
+    """
+    with recorded(model, [layer]) as kept, torch.enable_grad():
+        total = scores(model, x.detach().requires_grad_(), target).sum()
+    maps = kept.get(layer)
+    if maps is None or maps.ndim != 4:
+        got = "none" if maps is None else _check.describe(maps)
+        raise ValueError(f"layer must give maps of shape (B, K, h, w), got {got}")
+    (slope,) = torch.autograd.grad(total, maps, allow_unused=True)
+    if slope is None:
+        raise ValueError(f"target must depend on the layer, not so with {layer!r}")
+    weight = slope.mean((2, 3), keepdim=True)
+    return (weight * maps.detach()).sum(1).relu()

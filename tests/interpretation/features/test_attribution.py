@@ -1,0 +1,196 @@
+"""Mirrors dlref/interpretation/features/attribution.py. captum computes the same."""
+
+import re
+
+import pytest
+import torch
+from captum.attr import IntegratedGradients, LayerGradCam, Saliency
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from dlref.convnets import LeNet5, SmallResNet
+from dlref.interpretation import grad_cam, input_gradient, integrated_gradients, smooth_grad
+
+
+class Product(nn.Module):
+    """x1 squared times x2."""
+
+    def forward(self, x):
+        return (x[:, :1] ** 2) * x[:, 1:]
+
+
+class Logits(nn.Module):
+    """A fixed number of inputs to classes, with maps on the way."""
+
+    def __init__(self):
+        super().__init__()
+        self.maps = nn.Identity()
+        self.head = nn.Linear(8, 1, bias=False)
+        self.head.weight.data = torch.tensor([[0.5] * 4 + [-0.25] * 4])
+
+    def forward(self, x):
+        return self.head(self.maps(x).flatten(1))
+
+
+NETS = {
+    "lenet": (LeNet5, (2, 1, 28, 28)),
+    "resnet": (lambda: SmallResNet(1, 8), (2, 3, 20, 20)),
+}
+
+
+def network(name: str, seed: int = 0):
+    build, shape = NETS[name]
+    torch.manual_seed(seed)
+    return build().eval(), torch.randn(shape)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_gradients_are_captums(name):
+    model, x = network(name)
+    wanted = Saliency(model).attribute(x.clone().requires_grad_(), target=3, abs=False)
+    torch.testing.assert_close(input_gradient(model, x, 3), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_what_belongs_to_the_caller_is_left_alone():
+    model, x = network("lenet")
+    input_gradient(model, x, 0)
+    assert not x.requires_grad
+    assert all(p.grad is None for p in model.parameters())
+    with torch.no_grad():
+        assert input_gradient(model, x, 0).abs().sum() > 0
+
+
+# ------------------------------------------------------------------------------------------------ integrated gradients
+
+
+@pytest.mark.verifies("eq-integrated-gradients")
+def test_the_worked_example_of_integrated_gradients():
+    x = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    found = integrated_gradients(Product().eval(), x, 0, n_steps=1000)
+    torch.testing.assert_close(found, torch.tensor([[4 / 3, 2 / 3]], dtype=torch.float64), rtol=1e-5, atol=0)
+    ten = integrated_gradients(Product().eval(), x, 0, n_steps=10)
+    assert ten.sum().item() == pytest.approx(1.995)
+    assert (x * input_gradient(Product().eval(), x, 0)).sum() == 6
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_integrated_gradients_are_captums(name):
+    model, x = network(name)
+    baselines = torch.randn(x.shape[1:])
+    wanted = IntegratedGradients(model).attribute(
+        x, baselines[None].expand_as(x), target=1, n_steps=7, method="riemann_middle"
+    )
+    found = integrated_gradients(model, x, 1, baselines=baselines, n_steps=7)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.verifies("eq-completeness")
+@given(st.integers(0, 10**6), st.integers(1, 40))
+def test_of_a_linear_network_any_number_of_steps_is_complete(seed, n_steps):
+    torch.manual_seed(seed)
+    model = nn.Linear(5, 3).double().eval()
+    x, b = torch.randn(2, 4, 5, dtype=torch.float64)
+    found = integrated_gradients(model, x, 2, baselines=b, n_steps=n_steps).sum(1)
+    torch.testing.assert_close(found, (model(x) - model(b))[:, 2], rtol=1e-9, atol=1e-9)
+
+
+def test_completeness_on_a_network():
+    model, x = network("resnet")
+    found = integrated_gradients(model, x, 0, n_steps=300).sum((1, 2, 3))
+    with torch.no_grad():
+        wanted = (model(x) - model(torch.zeros_like(x)))[:, 0]
+    torch.testing.assert_close(found, wanted, rtol=0.01, atol=0.01)
+
+
+def test_baselines_fit_or_are_refused():
+    x = torch.randn(2, 3)
+    model = nn.Linear(3, 2).eval()
+    assert (integrated_gradients(model, x, 0, baselines=x) == 0).all()
+    by_row = integrated_gradients(model, x, 0, baselines=x[0])
+    assert (by_row[0] == 0).all()
+    assert (by_row[1] != 0).any()
+    with pytest.raises(ValueError, match=re.escape("baselines must be a number or fit the shape (2, 3), got")):
+        integrated_gradients(model, x, 0, baselines=torch.zeros(4))
+    with pytest.raises(ValueError, match="n_steps must be an integer >= 1"):
+        integrated_gradients(model, x, 0, n_steps=0)
+
+
+def test_a_baseline_that_needs_gradients_leaves_none():
+    x = torch.randn(2, 3, requires_grad=True)
+    found = integrated_gradients(nn.Linear(3, 2).eval(), x, 0, baselines=torch.zeros(3, requires_grad=True))
+    assert not found.requires_grad
+
+
+# ------------------------------------------------------------------------------------------------ SmoothGrad
+
+
+def test_without_noise_it_is_the_gradient():
+    model, x = network("lenet")
+    torch.testing.assert_close(smooth_grad(model, x, 2, stdevs=0.0, nt_samples=3), input_gradient(model, x, 2))
+
+
+@pytest.mark.verifies("eq-smooth-grad")
+def test_it_is_the_mean_over_noisy_copies():
+    model, x = network("lenet")
+    generator = torch.Generator().manual_seed(1)
+    wanted = [input_gradient(model, x + 0.3 * torch.randn(x.shape, generator=generator), 2) for _ in range(4)]
+    found = smooth_grad(model, x, 2, stdevs=0.3, nt_samples=4, generator=generator.manual_seed(1))
+    torch.testing.assert_close(found, torch.stack(wanted).mean(0))
+
+
+def test_another_map_is_smoothed():
+    model, x = network("lenet")
+    times = lambda m, x, t: x * input_gradient(m, x, t)  # noqa: E731
+    found = smooth_grad(model, x, 2, stdevs=0.0, nt_samples=2, method=times)
+    torch.testing.assert_close(found, x * input_gradient(model, x, 2))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_settings_of_smooth_grad_are_refused():
+    model, x = network("lenet")
+    with pytest.raises(ValueError, match=re.escape("stdevs must be a number in [0, inf), got -1.0")):
+        smooth_grad(model, x, 0, stdevs=-1)
+    with pytest.raises(ValueError, match="nt_samples must be an integer >= 1, got 0"):
+        smooth_grad(model, x, 0, stdevs=1.0, nt_samples=0)
+
+
+# ------------------------------------------------------------------------------------------------ Grad-CAM
+
+
+@pytest.mark.verifies("eq-grad-cam")
+def test_the_worked_example_of_grad_cam():
+    model = Logits().eval()
+    x = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]]]])
+    torch.testing.assert_close(grad_cam(model, x, 0, "maps"), torch.tensor([[[0.25, 0.0], [0.0, 0.0]]]))
+
+
+@pytest.mark.parametrize(("name", "layer"), [("lenet", "features.3"), ("resnet", "0"), ("resnet", "5")])
+def test_grad_cam_is_captums(name, layer):
+    model, x = network(name)
+    known = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+    layer = layer if name == "lenet" else known[int(layer)]
+    wanted = LayerGradCam(model, model.get_submodule(layer)).attribute(x, target=1, relu_attributions=True)
+    torch.testing.assert_close(grad_cam(model, x, 1, layer), wanted[:, 0], rtol=1e-5, atol=1e-6)
+
+
+def test_layers_of_grad_cam_are_refused():
+    model, x = network("lenet")
+    with pytest.raises(ValueError, match="layers must be names of parts"):
+        grad_cam(model, x, 0, "none")
+    with pytest.raises(ValueError, match="layer must give maps"):
+        grad_cam(model, x, 0, "classifier.2")
+
+
+def test_a_layer_beside_the_way_is_refused():
+    class Aside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.aside, self.used = nn.Conv2d(1, 1, 1), nn.Linear(4, 2)
+
+        def forward(self, x):
+            self.aside(x)
+            return self.used(x.flatten(1))
+
+    with pytest.raises(ValueError, match="target must depend on the layer, not so with 'aside'"):
+        grad_cam(Aside().eval(), torch.randn(1, 1, 2, 2), 0, "aside")

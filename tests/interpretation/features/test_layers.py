@@ -1,0 +1,148 @@
+"""Mirrors dlref/interpretation/features/layers.py."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from dlref.convnets import SmallResNet
+from dlref.interpretation import input_gradient, layer_outputs
+
+
+def net() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(64, 5)).eval()
+
+
+def test_outputs_are_those_of_the_parts():
+    model, x = net(), torch.randn(2, 3, 6, 6)
+    found = layer_outputs(model, x, ["3", "0"])
+    assert list(found) == ["3", "0"]
+    torch.testing.assert_close(found["3"], model(x))
+
+
+def test_a_layer_that_works_in_place_does_not_change_what_is_kept():
+    model, x = net(), torch.randn(2, 3, 6, 6)
+    found = layer_outputs(model, x, ["0", "1"])
+    torch.testing.assert_close(found["0"], model[0](x))
+    assert (found["0"] < 0).any()
+    torch.testing.assert_close(found["1"], model[0](x).relu())
+
+
+def test_what_comes_later_is_not_computed():
+    model = net()
+    model[2].register_forward_hook(lambda *_: pytest.fail("computed"))
+    assert layer_outputs(model, torch.randn(2, 3, 6, 6), ["1"])["1"].shape == (2, 4, 4, 4)
+
+
+def test_no_hook_is_left_even_after_an_error():
+    model = net()
+    layer_outputs(model, torch.randn(2, 3, 6, 6), ["1"])
+    with pytest.raises(RuntimeError):
+        layer_outputs(model, torch.randn(2, 7, 6, 6), ["1", "3"])
+    with pytest.raises(ValueError, match="names of parts"):
+        layer_outputs(model, torch.randn(2, 3, 6, 6), ["1", "none"])
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_gradients_flow():
+    x = torch.randn(2, 3, 6, 6, requires_grad=True)
+    found = layer_outputs(net(), x, ["0", "1"])
+    (found["0"].sum() + found["1"].sum()).backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+
+
+def test_the_first_output_of_a_layer_that_is_called_twice():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.part(self.part(x))
+
+    model, x = Twice(), torch.randn(3, 2)
+    torch.testing.assert_close(layer_outputs(model, x, ["part"])["part"], model.part(x))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("model", "layers", "error", "message"),
+    [
+        (print, ["0"], TypeError, "model must be a torch.nn.Module"),
+        (net(), "0", ValueError, "layers must be a list of names"),
+        (net(), [], ValueError, "layers must be a list of names"),
+        (net(), [""], ValueError, "layers must be names of parts of the model, such as '3', got ''"),
+        (net(), ["9"], ValueError, "layers must be names of parts of the model, such as '3', got '9'"),
+        (SmallResNet(1, 4), ["none"], ValueError, "layers must be names"),
+    ],
+)
+def test_layers_are_refused(model, layers, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        layer_outputs(model, torch.randn(2, 3, 6, 6), layers)
+
+
+def test_a_layer_that_is_not_called_is_refused():
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].unused = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=re.escape("must be called by the model, ['0.unused'] are not")):
+        layer_outputs(model, torch.zeros(1, 2), ["0", "0.unused"])
+
+
+def test_a_layer_without_a_tensor_is_refused():
+    model = nn.Sequential(nn.LSTM(2, 2))
+    with pytest.raises(TypeError, match="layer '0' must give a tensor, got"):
+        layer_outputs(model, torch.zeros(1, 3, 2), ["0"])
+
+
+# ------------------------------------------------------------------------------------------------ targets
+
+
+def test_targets_of_every_kind():
+    model, x = nn.Linear(4, 3).double().eval(), torch.randn(2, 4, dtype=torch.float64)
+    torch.testing.assert_close(input_gradient(model, x, 1), model.weight[1].expand(2, 4))
+    torch.testing.assert_close(input_gradient(model, x, torch.tensor([2, 0])), model.weight[[2, 0]])
+    torch.testing.assert_close(input_gradient(model, x, (1,)), model.weight[1].expand(2, 4))
+    maps = nn.Conv2d(1, 2, 1).eval()
+    found = input_gradient(maps, torch.randn(1, 1, 3, 3), (1, 0, 2))
+    assert found[0, 0, 0, 2] == maps.weight[1].item()
+    assert (found != 0).sum() == 1
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        (3, ValueError, "target must be an integer in [0, 2], got 3"),
+        (-1, ValueError, "target must be an integer in [0, 2], got -1"),
+        (1.0, TypeError, "target must be an integer"),
+        ((0, 1), ValueError, "target must have an index for each axis of (3,), got (0, 1)"),
+        (torch.tensor([0]), ValueError, "target must hold 2 classes, got"),
+        (torch.tensor([0.0, 1.0]), ValueError, "target must hold 2 classes, got"),
+        (torch.tensor([0, 3]), ValueError, "target must be classes from 0 to 2, got 0 to 3"),
+        (torch.tensor([-1, 2]), ValueError, "target must be classes from 0 to 2, got -1 to 2"),
+    ],
+)
+def test_targets_are_refused(target, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        input_gradient(nn.Linear(4, 3).eval(), torch.randn(2, 4), target)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_models_are_refused():
+    with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module"):
+        input_gradient(print, torch.zeros(1, 4), 0)
+    with pytest.raises(ValueError, match="model must be in evaluation mode"):
+        input_gradient(nn.Linear(4, 3), torch.zeros(1, 4), 0)
+    half = nn.Sequential(nn.Linear(4, 3), nn.Dropout()).eval()
+    half[1].train()
+    with pytest.raises(ValueError, match="model must be in evaluation mode"):
+        input_gradient(half, torch.zeros(1, 4), 0)
+    with pytest.raises(ValueError, match="model must give scores of shape"):
+        input_gradient(nn.Flatten(0).eval(), torch.zeros(1, 4), 0)
+    with pytest.raises(ValueError, match="target must have an index for each axis"):
+        input_gradient(nn.Conv2d(1, 2, 1).eval(), torch.zeros(1, 1, 3, 3), 0)
+    with pytest.raises(ValueError, match="target must hold"):
+        input_gradient(nn.Conv2d(1, 2, 1).eval(), torch.zeros(1, 1, 3, 3), torch.tensor([0]))
