@@ -47,26 +47,38 @@ def _clamp(_: Tensor, min: Any = None, max: Any = None) -> _Bounds:  # noqa: A00
     return min, (_INF if max is None else max)
 
 
+def _threshold(_: Tensor, threshold: Any, value: Any, *__: Any, **___: Any) -> _Bounds:
+    return (0 if threshold == value == 0 else None), _INF
+
+
+def _functions(*names: str) -> list[Any]:
+    """Those of torch, of a tensor and of torch.nn.functional that have these names."""
+    owners = (torch, Tensor, F)
+    return [getattr(owner, n) for owner in owners for n in names if hasattr(owner, n)]
+
+
 _BOUNDS: dict[Any, Callable[..., _Bounds]] = {
-    **dict.fromkeys((F.relu, torch.relu, torch.relu_), _relu),
-    **dict.fromkeys((Tensor.relu, Tensor.relu_), _relu),
-    F.relu6: _relu6,
-    **dict.fromkeys((F.hardtanh, F.hardtanh_), _hardtanh),
-    **dict.fromkeys((torch.clamp, Tensor.clamp, Tensor.clamp_), _clamp),
-    **dict.fromkeys((torch.clamp_min, Tensor.clamp_min, Tensor.clamp_min_), _clamp),
+    **dict.fromkeys(_functions("relu", "relu_"), _relu),
+    **dict.fromkeys(_functions("relu6"), _relu6),
+    **dict.fromkeys(_functions("hardtanh", "hardtanh_"), _hardtanh),
+    **dict.fromkeys(_functions("clamp", "clamp_", "clip", "clip_"), _clamp),
+    **dict.fromkeys(_functions("clamp_min", "clamp_min_"), _clamp),
+    **dict.fromkeys(_functions("threshold", "threshold_"), _threshold),
 }
 """Where a function of torch cuts its input off, from its arguments."""
-_IN_PLACE = (
-    torch.relu_,
-    Tensor.relu_,
-    F.hardtanh_,
-    Tensor.clamp_,
-    Tensor.clamp_min_,
-)
+_IN_PLACE = {
+    f
+    for name in ("relu_", "hardtanh_", "clamp_", "clip_", "clamp_min_", "threshold_")
+    for f in _functions(name)
+}
 
 
 class Rule(TorchFunctionMode):
-    """Replaces every rectifier that is called: as a layer, function or method."""
+    """Replaces the rectifiers that are called: as a layer, function or method.
+
+    These are relu, relu6, hardtanh, clamp, clip and threshold that cut off at zero, and
+    ``where`` and ``maximum`` with zero.
+    """
 
     def __init__(self, *, guided: bool) -> None:
         super().__init__()
@@ -77,9 +89,10 @@ class Rule(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         given = list(args) or [kwargs.get("input")]
-        if func is torch.where and _is_rectifier(given):
-            return Rectified.apply(given[2], _INF, self.guided)
-        if func not in _BOUNDS:
+        rectified = _of_two(func, given)
+        if rectified is not None:
+            return Rectified.apply(rectified, _INF, self.guided)
+        if func not in _BOUNDS or not _has_gradient(given[0]):
             return func(*args, **kwargs)
         named = {name: v for name, v in kwargs.items() if name != "input"}
         low, high = _BOUNDS[func](*given, **named)
@@ -91,9 +104,26 @@ class Rule(TorchFunctionMode):
         return out
 
 
-def _is_rectifier(given: list[Any]) -> bool:
-    """Whether ``where`` is asked for zero where x is not positive, as dlref's relu."""
-    if len(given) != 3 or isinstance(given[1], Tensor) or given[1] != 0:
-        return False
-    condition, _, x = given
-    return isinstance(x, Tensor) and torch.equal(condition, x <= 0)
+def _has_gradient(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.requires_grad
+
+
+def _of_two(func: Any, given: list[Any]) -> Tensor | None:
+    """What ``where`` or ``maximum`` rectifies, if that is what they do."""
+    if func is torch.where and len(given) == 3:
+        condition, yes, no = given
+        if _is_zero(yes) and _has_gradient(no) and torch.equal(condition, no <= 0):
+            return no
+        if _is_zero(no) and _has_gradient(yes) and torch.equal(condition, yes > 0):
+            return yes
+    if func in (torch.maximum, torch.fmax, Tensor.maximum, Tensor.fmax):
+        for one, other in (given, given[::-1]):
+            if _has_gradient(one) and _is_zero(other):
+                return one
+    return None
+
+
+def _is_zero(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return not value.requires_grad and not value.count_nonzero()
+    return value == 0

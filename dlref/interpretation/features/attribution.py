@@ -41,11 +41,23 @@ def input_gradient(
         >>> torch.equal(found[0], net.weight[2])
         True
     """
+    _check.tensor("x", x, "...", empty=True)
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        total = scores(model, x, target).sum()
-    (found,) = torch.autograd.grad(total, x)
+        total = _total(model, x, target)
+    # a score that is a constant has the gradient zero
+    (found,) = torch.autograd.grad(total, x, allow_unused=True, materialize_grads=True)
     return found
+
+
+def _total(model: nn.Module, x: Tensor, target: Target) -> Tensor:
+    total = scores(model, x, target).sum()
+    if not total.requires_grad:
+        raise ValueError(
+            "model must give scores that have gradients: it computes them detached, in "
+            "inference mode, or from nothing"
+        )
+    return total
 
 
 def integrated_gradients(
@@ -55,6 +67,7 @@ def integrated_gradients(
     *,
     baselines: Float[Tensor, "..."] | float = 0.0,
     n_steps: int = 50,
+    internal_batch_size: int = 32,
 ) -> Float[Tensor, "B ..."]:
     r"""Gradients collected on the straight way from a baseline to the input.
 
@@ -62,7 +75,8 @@ def integrated_gradients(
         \bigl(b + \alpha (x - b)\bigr) \, d\alpha
 
     The integral is taken at the middles of equal steps. The sum over i tends to
-    :math:`f(x) - f(b)`.
+    :math:`f(x) - f(b)`; how many steps that needs depends on the network, and a sum
+    that is far off says that there were too few.
 
     Args:
         model: in evaluation mode; (B, ...) to scores (B, classes).
@@ -70,7 +84,9 @@ def integrated_gradients(
         target: a class, a class for each example, or the indices of a unit if the
             output has more axes.
         baselines: where the way begins: a number, or a tensor that fits ``x``.
-        n_steps: how many gradients are computed.
+        n_steps: how many gradients are computed for each input.
+        internal_batch_size: inputs that the model is given at a time, or those of one
+            step if they are more.
 
     Raises:
         TypeError: if ``model`` is no module, or ``n_steps`` no integer.
@@ -86,14 +102,18 @@ def integrated_gradients(
         >>> bool(torch.isclose(integrated_gradients(net, x, 0).sum(), net(x).sum()))
         True
     """
+    _check.tensor("x", x, "...", empty=True)
     n_steps = _check.integer("n_steps", n_steps, 1)
+    size = _check.integer("internal_batch_size", internal_batch_size, 1)
     start = baseline_of(baselines, x)
+    way = (x - start).detach()
+    middles = (torch.arange(n_steps, dtype=x.dtype, device=x.device) + 0.5) / n_steps
     total = torch.zeros_like(x)
-    for k in range(n_steps):
-        total += input_gradient(
-            model, start + (k + 0.5) / n_steps * (x - start), target
-        )
-    return (x - start).detach() * total / n_steps
+    for some in middles.split(max(1, size // max(1, len(x)))):
+        at = start + some.reshape(-1, *[1] * x.ndim) * way  # (steps, B, ...)
+        each = target.repeat(len(some)) if isinstance(target, Tensor) else target
+        total += input_gradient(model, at.flatten(0, 1), each).reshape(at.shape).sum(0)
+    return way * total / n_steps
 
 
 def baseline_of(value: Tensor | float, x: Tensor) -> Tensor:
@@ -147,6 +167,7 @@ def smooth_grad(
         >>> torch.allclose(found, net.weight)
         True
     """
+    _check.tensor("x", x, "...", empty=True)
     stdevs = _check.real("stdevs", stdevs, "[0, inf)")
     nt_samples = _check.integer("nt_samples", nt_samples, 1)
     total = torch.zeros_like(x)
@@ -186,8 +207,9 @@ def grad_cam(
         >>> grad_cam(net.eval(), torch.zeros(1, 1, 4, 4), 0, "0").shape
         torch.Size([1, 2, 2])
     """
+    _check.tensor("x", x, "B C H W", empty=True)
     with recorded(model, [layer]) as kept, torch.enable_grad():
-        total = scores(model, x.detach().requires_grad_(), target).sum()
+        total = _total(model, x.detach().requires_grad_(), target)
     maps = kept.get(layer)
     if maps is None or maps.ndim != 4:
         got = "none" if maps is None else _check.describe(maps)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -32,7 +33,7 @@ def recorded(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
         raise TypeError(
             f"model must be a torch.nn.Module, got {_check.describe(model)}"
         )
-    known = dict(model.named_modules())
+    known = dict(model.named_modules(remove_duplicate=False))  # a layer with two names
     kept: dict[str, Tensor] = {}
     handles = []
 
@@ -85,7 +86,6 @@ def layer_outputs(
         This book.
 
     Example:
-        >>> import torch
         >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
         >>> found = layer_outputs(net, torch.zeros(5, 2), ["0", "1"])
         >>> {name: tuple(value.shape) for name, value in found.items()}
@@ -101,10 +101,10 @@ def layer_outputs(
                 raise _Enough
 
         # after the hook that keeps, since hooks run in the order of their registration
-        parts = dict(model.named_modules())
+        parts = dict(model.named_modules(remove_duplicate=False))
         handles = [parts[name].register_forward_hook(stop) for name in wanted]
         try:
-            model(x)
+            model(x.clone())  # its first layer may work in place
         except _Enough:
             pass
         finally:
@@ -125,7 +125,7 @@ def scores(model: nn.Module, x: Tensor, target: Target) -> Tensor:
     if any(module.training for module in model.modules()):
         raise ValueError("model must be in evaluation mode: call model.eval() before")
     _check.tensor("x", x, "...", empty=True)
-    out = model(x)
+    out = model(x.clone())  # its first layer may work in place
     if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != len(x):
         got = _check.describe(out)
         raise ValueError(f"model must give scores of shape (B, classes), got {got}")
@@ -144,7 +144,8 @@ def scores(model: nn.Module, x: Tensor, target: Target) -> Tensor:
 
 def _of_each(out: Tensor, target: Tensor) -> Tensor:
     """The score of a class of its own for each example."""
-    if target.shape != out.shape[:1] or target.is_floating_point() or out.ndim != 2:
+    whole = not target.is_floating_point() and target.dtype != torch.bool
+    if target.shape != out.shape[:1] or not whole or out.ndim != 2:
         got = _check.describe(target)
         raise ValueError(f"target must hold {len(out)} classes, got {got}")
     if ((target < 0) | (target >= out.shape[1])).any():

@@ -4,7 +4,7 @@ Shape legend: B pictures, C channels of the input, H W image.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -78,9 +78,10 @@ def receptive_fields(
 ) -> tuple[ReceptiveField, ReceptiveField]:
     """What the units of a layer see, rows and columns: found out by asking the network.
 
-    A pixel that is no number makes every unit that sees it no number. So the network is
-    shown pictures that are NaN in a part of their rows, and the border is searched for
-    by halving. Pictures are lengthened until a field fits in. A layer that sees all of
+    A pixel that is no number makes every sum, product and maximum that it enters no
+    number, and so every unit that sees it. The network is shown pictures that are NaN
+    in a part of their rows, and the border is searched for by halving. Pictures are
+    lengthened until three neighbouring fields fit in. A layer that sees all of
     a picture of any length (as behind global pooling) gets the field of the whole
     picture, and a stride of 0.
 
@@ -94,7 +95,8 @@ def receptive_fields(
 
     Raises:
         TypeError: if ``model`` is no module, or a size no integer.
-        ValueError: if there is no such layer, or it gives no maps.
+        ValueError: if there is no such layer, it gives no maps, NaN does not get
+            through to it, or its units are not spaced evenly (as after upsampling).
 
     Source:
         Araujo, Norris & Sim (2019), Distill, doi:10.23915/distill.00021, by another
@@ -122,23 +124,41 @@ def _along(
         shape = [*size[:axis], length, *size[axis + 1 :]]
         reached = partial(_reached, model, layer, shape, axis)
         units = reached(0, length)
-        unit = units[(len(units) - 1) // 2]
-        following = unit + 1
-        cut_off = unit in reached(0, 1) or following in reached(length - 1, length)
-        if following not in units or cut_off:
+        if not units:
+            raise ValueError(
+                f"model must pass NaN on to the layer {layer!r}, or what its units see "
+                "can't be found out"
+            )
+        middle = units[len(units) // 2]
+        first, second, third = middle - 1, middle, middle + 1
+        cut_off = first in reached(0, 1) or third in reached(length - 1, length)
+        if first not in units or third not in units or cut_off:
             continue
-        start = _first_pixel(reached, unit, length)
-        stride = _first_pixel(reached, following, length) - start
-        # the first pixel from which on nothing reaches the unit any more
-        end = bisect_left(
-            range(length), True, key=lambda k: unit not in reached(k, length)
-        )
-        return ReceptiveField(start - unit * stride, stride, end - start)
+        near = 4 * (length // len(units)) + 4  # the next unit's field is not further on
+
+        def start(unit: int, lo: int, hi: int, reached=reached) -> int:
+            """The first pixel that reaches the unit."""
+            key = lambda k: unit in reached(0, k + 1)  # noqa: E731
+            return bisect_left(range(hi), True, lo, key=key)
+
+        def end(unit: int, lo: int, hi: int, reached=reached, length=length) -> int:
+            """The first pixel from which on nothing reaches the unit any more."""
+            key = lambda k: unit not in reached(k, length)  # noqa: E731
+            return bisect_left(range(hi), True, lo, key=key)
+
+        one = start(first, 0, length)
+        two = start(second, one, min(one + near, length))
+        three = start(third, two, min(two + near, length))
+        end_of_one = end(first, one, length)
+        end_of_two = end(second, end_of_one, min(end_of_one + near, length))
+        if three - two != two - one or end_of_two - two != end_of_one - one:
+            raise ValueError(
+                f"layer must have evenly spaced units that see equally much, {layer!r} "
+                f"has units that see the pixels from {one}, {two} and {three} on"
+            )
+        stride = two - one
+        return ReceptiveField(one - first * stride, stride, end_of_one - one)
     return ReceptiveField(0, 0, size[axis])
-
-
-def _first_pixel(reached: Callable[..., list[int]], unit: int, length: int) -> int:
-    return bisect_left(range(length), True, key=lambda k: unit in reached(0, k + 1))
 
 
 def _reached(
@@ -171,8 +191,8 @@ def maximal_patches(
 ) -> dict[int, list[Patch]]:
     """The patches that excite a channel most, the strongest first.
 
-    No two of one picture overlap by half or more both in their rows and in their
-    columns: a place beside a maximum shows the same thing again.
+    No two of one picture share half or more of the rows and of the columns of one of
+    them: a place beside a maximum shows the same thing again. NaN is passed over.
 
     Args:
         model: a network with a layer of maps.
@@ -206,24 +226,27 @@ def maximal_patches(
         _check.integer("channels", channel, 0, maps.shape[1] - 1)
     _, colours, height, width = images.shape
     rows, columns = receptive_fields(model, layer, (colours, height, width))
+    spans = [rows.inside(i, height) for i in range(maps.shape[2])]
+    across = [columns.inside(j, width) for j in range(maps.shape[3])]
     found: dict[int, list[Patch]] = {}
     for channel in channels:
-        left = maps[:, channel].clone()
+        left = torch.where(maps[:, channel].isnan(), -torch.inf, maps[:, channel])
         found[channel] = []
         for _ in range(count):
             image, i, j = map(int, torch.unravel_index(left.argmax(), left.shape))
             value = float(left[image, i, j])
             if value == -torch.inf:
                 break
-            seen = rows.inside(i, height), columns.inside(j, width)
-            found[channel].append(Patch(value, image, (i, j), *seen))
-            left[image, _near(i, rows), _near(j, columns)] = -torch.inf
+            patch = Patch(value, image, (i, j), spans[i], across[j])
+            found[channel].append(patch)
+            near = torch.outer(_near(spans[i], spans), _near(across[j], across))
+            left[image, near.to(left.device)] = -torch.inf
     return found
 
 
-def _near(unit: int, field: ReceptiveField) -> slice:
-    """The units whose field overlaps by half or more with that of one of them."""
-    if field.stride == 0:
-        return slice(None)
-    reach = field.size // (2 * field.stride)
-    return slice(max(unit - reach, 0), unit + reach + 1)
+def _near(one: slice, spans: list[slice]) -> Tensor:
+    """Which spans share half or more with one of them, by the shorter of the two."""
+    ends = torch.tensor([[span.start, span.stop] for span in spans])
+    shared = ends[:, 1].clamp(max=one.stop) - ends[:, 0].clamp(min=one.start)
+    shorter = (ends[:, 1] - ends[:, 0]).clamp(max=one.stop - one.start)
+    return 2 * shared >= shorter

@@ -20,8 +20,10 @@ def deconvolution(
 
     .. math:: g_x = \max(0, g_y) \qquad \text{for } y = \max(0, x)
 
-    All rectifiers are found: layers, functions and methods, clipped ones (ReLU6) and
-    those that work in place. Other activations keep their derivative.
+    Rectifiers are found as layers, functions and methods, clipped ones (ReLU6) and
+    those that work in place: relu, relu6, hardtanh, clamp, clip and threshold that cut
+    off at zero, ``where`` and ``maximum`` with zero. What is written in another way
+    (``x * (x > 0)``, a scripted part) and other activations keep their derivative.
 
     Args:
         model: in evaluation mode; (B, ...) to scores (B, classes).

@@ -95,6 +95,19 @@ def test_of_a_linear_network_any_number_of_steps_is_complete(seed, n_steps):
     torch.testing.assert_close(found, (model(x) - model(b))[:, 2], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_as_many_inputs_at_a_time_as_asked_for(size):
+    seen = []
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double().eval()
+    x, target = torch.randn(2, 3, dtype=torch.float64), torch.tensor([1, 0])
+    wanted = [integrated_gradients(model, x[k : k + 1], int(target[k]), n_steps=5) for k in (0, 1)]
+    model.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    found = integrated_gradients(model, x, target, n_steps=5, internal_batch_size=size)
+    torch.testing.assert_close(found, torch.cat(wanted))
+    assert sum(seen) == 10
+    assert max(seen) == {1: 2, 2: 2, 3: 2, 7: 6, 100: 10}[size]
+
+
 def test_completeness_on_a_network():
     model, x = network("resnet")
     found = integrated_gradients(model, x, 0, n_steps=300).sum((1, 2, 3))
@@ -114,6 +127,8 @@ def test_baselines_fit_or_are_refused():
         integrated_gradients(model, x, 0, baselines=torch.zeros(4))
     with pytest.raises(ValueError, match="n_steps must be an integer >= 1"):
         integrated_gradients(model, x, 0, n_steps=0)
+    with pytest.raises(ValueError, match="internal_batch_size must be an integer >= 1"):
+        integrated_gradients(model, x, 0, internal_batch_size=0)
 
 
 def test_a_baseline_that_needs_gradients_leaves_none():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dlref.convnets import SmallResNet
-from dlref.interpretation import input_gradient, layer_outputs
+from dlref.interpretation import input_gradient, integrated_gradients, layer_outputs, occlusion, smooth_grad
 
 
 def net() -> nn.Sequential:
@@ -34,6 +34,21 @@ def test_what_comes_later_is_not_computed():
     model = net()
     model[2].register_forward_hook(lambda *_: pytest.fail("computed"))
     assert layer_outputs(model, torch.randn(2, 3, 6, 6), ["1"])["1"].shape == (2, 4, 4, 4)
+
+
+def test_a_first_layer_that_works_in_place_leaves_the_input_alone():
+    model, x = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(4, 2)).eval(), torch.randn(1, 1, 2, 2)
+    before = x.clone()
+    layer_outputs(model, x, ["0"])
+    input_gradient(model, x, 0)
+    occlusion(model, x, 0, window=1, stride=1)
+    assert torch.equal(x, before)
+
+
+def test_a_layer_with_two_names():
+    part = nn.Linear(2, 2)
+    model, x = nn.Sequential(part, part), torch.randn(3, 2)
+    torch.testing.assert_close(layer_outputs(model, x, ["1"])["1"], part(x))
 
 
 def test_no_hook_is_left_even_after_an_error():
@@ -121,6 +136,7 @@ def test_targets_of_every_kind():
         ((0, 1), ValueError, "target must have an index for each axis of (3,), got (0, 1)"),
         (torch.tensor([0]), ValueError, "target must hold 2 classes, got"),
         (torch.tensor([0.0, 1.0]), ValueError, "target must hold 2 classes, got"),
+        (torch.tensor([True, False]), ValueError, "target must hold 2 classes, got"),
         (torch.tensor([0, 3]), ValueError, "target must be classes from 0 to 2, got 0 to 3"),
         (torch.tensor([-1, 2]), ValueError, "target must be classes from 0 to 2, got -1 to 2"),
     ],
@@ -128,6 +144,27 @@ def test_targets_of_every_kind():
 def test_targets_are_refused(target, error, message):
     with pytest.raises(error, match=re.escape(message)):
         input_gradient(nn.Linear(4, 3).eval(), torch.randn(2, 4), target)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("how", [input_gradient, integrated_gradients, lambda *a: smooth_grad(*a, stdevs=0.1)])
+def test_whole_numbers_are_refused(how):
+    with pytest.raises(TypeError, match="x must hold floating-point numbers, got"):
+        how(nn.Linear(4, 3).eval(), torch.zeros(1, 4, dtype=torch.long), 0)
+
+
+def test_a_constant_has_no_gradient_and_what_is_detached_is_refused():
+    class Constant(nn.Module):
+        def __init__(self, detached):
+            super().__init__()
+            self.score, self.detached = nn.Parameter(torch.ones(1, 2)), detached
+
+        def forward(self, x):
+            return (0 * x).detach()[:, :2] if self.detached else self.score.expand(len(x), 2)
+
+    assert (input_gradient(Constant(False).eval(), torch.ones(3, 4), 0) == 0).all()
+    with pytest.raises(ValueError, match="model must give scores that have gradients"):
+        input_gradient(Constant(True).eval(), torch.ones(3, 4), 0)
 
 
 @pytest.mark.usefixtures("unchecked")

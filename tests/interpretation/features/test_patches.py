@@ -121,13 +121,48 @@ def test_a_patch_has_the_value_of_its_pixels_alone():
             assert net(alone)[0, channel].item() == pytest.approx(patch.value, rel=1e-5)
 
 
+def test_no_two_overlap_by_half_at_the_border():
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Conv2d(1, 4, 9, padding=4))
+    for patches in maximal_patches(net, torch.randn(1, 1, 20, 20), "0", channels=range(4), count=40).values():
+        for k, one in enumerate(patches):
+            for other in patches[:k]:
+                both = [
+                    2 * (min(a.stop, b.stop) - max(a.start, b.start)) >= min(a.stop - a.start, b.stop - b.start)
+                    for a, b in ((one.rows, other.rows), (one.columns, other.columns))
+                ]
+                assert not all(both)
+
+
+def test_what_is_no_number_is_passed_over():
+    x = torch.tensor([[[[1.0, float("nan")], [2.0, 3.0]]]])
+    found = maximal_patches(pointwise(1.0), x, "0", channels=[0])[0]
+    assert [patch.value for patch in found] == [3.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize("last", [nn.ConvTranspose2d(1, 1, 3, 2, 1), nn.Upsample(scale_factor=2)])
+def test_units_that_are_not_spaced_evenly_are_refused(last):
+    net = nn.Sequential(nn.Conv2d(1, 1, 3), last)
+    with pytest.raises(ValueError, match="layer must have evenly spaced units that see equally much, '1' has"):
+        receptive_fields(net, "1", (1, 20, 20))
+
+
+def test_a_network_that_swallows_nan_is_refused():
+    class Swallowing(nn.Module):
+        def forward(self, x):
+            return x.nan_to_num()
+
+    with pytest.raises(ValueError, match="model must pass NaN on to the layer '0'"):
+        receptive_fields(nn.Sequential(Swallowing()), "0", (1, 20, 20))
+
+
 def test_no_two_overlap_by_half():
     torch.manual_seed(1)
     net = nn.Sequential(nn.Conv2d(1, 1, 6, bias=False))
     patches = maximal_patches(net, torch.randn(1, 1, 30, 30), "0", channels=[0], count=60)[0]
     starts = torch.tensor([[p.rows.start, p.columns.start] for p in patches])
     apart = (starts[:, None] - starts).abs().amax(2) + 100 * torch.eye(len(starts), dtype=torch.long)
-    assert apart.min() == 4  # overlaps of 2 of 6 at the most
+    assert apart.min() == 4  # overlaps of 2 of 6 at the most, nothing is cut off
     assert len(patches) > 20
 
 

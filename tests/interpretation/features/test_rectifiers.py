@@ -55,6 +55,19 @@ WAYS = {
     "clamp_min": lambda z: torch.clamp_min(z, 0),
     "clamp_min by name": lambda z: z.clamp_min(min=0),
     "clamp_min in place": in_place(lambda z: z.clamp_min_(0)),
+    "clip": lambda z: z.clip(0),
+    "torch.clip": lambda z: torch.clip(z, min=0),
+    "clip in place": in_place(lambda z: z.clip_(0)),
+    "torch.clamp_": in_place(lambda z: torch.clamp_(z, 0)),
+    "torch.clamp_min_": in_place(lambda z: torch.clamp_min_(z, 0)),
+    "threshold": lambda z: F.threshold(z, 0, 0),
+    "Threshold in place": nn.Threshold(0, 0, inplace=True),
+    "threshold by name": lambda z: F.threshold(z, threshold=0, value=0),
+    "where": lambda z: torch.where(z > 0, z, 0.0),
+    "where with a tensor": lambda z: torch.where(z > 0, z, torch.zeros_like(z)),
+    "maximum": lambda z: torch.maximum(z, torch.zeros(())),
+    "maximum, turned": lambda z: torch.maximum(torch.zeros_like(z), z),
+    "fmax": lambda z: z.fmax(torch.zeros(())),
     "dlref's": relu,
     "dlref's layer": ReLU(),
 }
@@ -83,7 +96,11 @@ def test_the_worked_example_by_every_way_to_rectify(way):
         lambda z: torch.where(z > 0, z, 0.5),
         lambda z: torch.where(z <= 1, 0.0, z),
         lambda z: torch.where(z <= 0, -1.0, z),
-        lambda z: torch.where(z <= 0, torch.zeros(()), z),
+        lambda z: F.threshold(z, 0, -1),
+        lambda z: F.threshold(z, 0.5, 0),
+        lambda z: torch.maximum(z, -torch.ones(())),
+        lambda z: torch.maximum(z, 0 * z),
+        lambda z: torch.where(z > 1, z, 0.0),
     ],
 )
 def test_what_is_no_rectifier_keeps_its_derivative(other):
@@ -114,6 +131,29 @@ def test_both_are_captums(net):
         wanted = captums(model).attribute(x.clone().requires_grad_(), target=4)
         torch.testing.assert_close(ours(model, x, 4), wanted, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(deconvolution(model, x, 4), guided_backpropagation(model, x, 4))
+
+
+def test_whole_numbers_are_left_alone():
+    class Indexing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(4, 2)
+
+        def forward(self, x):
+            place = torch.arange(-1, 3).clamp(min=0)
+            return x @ self.table(place).T
+
+    model = Indexing().eval()
+    torch.testing.assert_close(guided_backpropagation(model, X, 0), input_gradient(model, X, 0))
+
+
+@pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU:UserWarning")
+@pytest.mark.checks("captum-misses")
+def test_captum_finds_rectifiers_of_one_class_only():
+    model, x = pretrained_lite0(), torch.randn(1, 3, 64, 64)
+    captums = GuidedBackprop(model).attribute(x.clone().requires_grad_(), target=4)
+    torch.testing.assert_close(captums, input_gradient(model, x, 4), rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(captums, guided_backpropagation(model, x, 4), rtol=0.1)
 
 
 def test_the_network_answers_as_before():
