@@ -124,7 +124,6 @@ def scores(model: nn.Module, x: Tensor, target: Target) -> Tensor:
         )
     if any(module.training for module in model.modules()):
         raise ValueError("model must be in evaluation mode: call model.eval() before")
-    _check.tensor("x", x, "...", empty=True)
     out = model(x.clone())  # its first layer may work in place
     if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != len(x):
         got = _check.describe(out)

@@ -209,3 +209,60 @@ def test_a_layer_beside_the_way_is_refused():
 
     with pytest.raises(ValueError, match="target must depend on the layer, not so with 'aside'"):
         grad_cam(Aside().eval(), torch.randn(1, 1, 2, 2), 0, "aside")
+
+
+def test_grad_cam_of_whole_numbers_and_of_nothing():
+    model, _ = network("resnet")
+    layer = next(n for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    assert grad_cam(model, torch.zeros(0, 3, 20, 20), 0, layer).shape == (0, 20, 20)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_messages_of_attribution():
+    model = nn.Linear(3, 2).eval()
+    with pytest.raises(
+        TypeError, match=r"^x must hold floating-point numbers, got torch\.int64 tensor of shape \(2, 3\)"
+    ):
+        input_gradient(model, torch.ones(2, 3, dtype=torch.long), 0)
+    with pytest.raises(TypeError, match=r"^x must hold floating-point numbers"):
+        integrated_gradients(model, torch.ones(2, 3, dtype=torch.long), 0)
+    with pytest.raises(TypeError, match=r"^x must hold floating-point numbers"):
+        smooth_grad(model, torch.ones(2, 3, dtype=torch.long), 0, stdevs=0.1)
+    with pytest.raises(TypeError, match=r"^x must hold floating-point numbers"):
+        grad_cam(network("lenet")[0], torch.ones(2, 1, 28, 28, dtype=torch.long), 0, "features.0")
+    with pytest.raises(ValueError, match=r"^x must have shape \(B, C, H, W\), got"):
+        grad_cam(network("lenet")[0], torch.ones(1, 28, 28), 0, "features.0")
+    with pytest.raises(ValueError, match=r"fit the shape \(2, 3\), got torch\.float32 tensor of shape \(4,\)$"):
+        integrated_gradients(model, torch.ones(2, 3), 0, baselines=torch.zeros(4))
+    with pytest.raises(ValueError, match=r"got torch\.float32 tensor of shape \(2, 84\)$"):
+        grad_cam(*network("lenet"), 0, "classifier.0")
+
+
+def test_maps_keep_the_type():
+    model, x = nn.Linear(3, 2).double().eval(), torch.rand(2, 3, dtype=torch.float64)
+    for found in (integrated_gradients(model, x, 0), smooth_grad(model, x, 0, stdevs=0.1, nt_samples=2)):
+        assert found.dtype == torch.float64
+
+
+def test_how_many_steps_and_copies_by_default():
+    counted = []
+    model = nn.Linear(3, 2).eval()
+    model.register_forward_hook(lambda _, inputs, __: counted.append(len(inputs[0])))
+    integrated_gradients(model, torch.rand(2, 3), 0)
+    assert sum(counted) == 100
+    assert counted[0] == 32
+    counted.clear()
+    smooth_grad(model, torch.rand(2, 3), 0, stdevs=0.1)
+    assert counted == [2] * 50
+
+
+def test_half_an_x_that_needs_gradients():
+    x = torch.rand(2, 3, requires_grad=True)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).eval()
+    for found in (
+        integrated_gradients(model, x, 0),
+        smooth_grad(model, x, 0, stdevs=0.1, nt_samples=2),
+        input_gradient(model, x, 0),
+    ):
+        assert not found.requires_grad
+    assert x.grad is None

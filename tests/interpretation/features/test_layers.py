@@ -1,6 +1,7 @@
 """Mirrors dlref/interpretation/features/layers.py."""
 
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -147,7 +148,7 @@ def test_targets_are_refused(target, error, message):
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("how", [input_gradient, integrated_gradients, lambda *a: smooth_grad(*a, stdevs=0.1)])
+@pytest.mark.parametrize("how", [input_gradient, integrated_gradients, partial(smooth_grad, stdevs=0.1)])
 def test_whole_numbers_are_refused(how):
     with pytest.raises(TypeError, match="x must hold floating-point numbers, got"):
         how(nn.Linear(4, 3).eval(), torch.zeros(1, 4, dtype=torch.long), 0)
@@ -167,19 +168,40 @@ def test_a_constant_has_no_gradient_and_what_is_detached_is_refused():
         input_gradient(Constant(True).eval(), torch.ones(3, 4), 0)
 
 
+class Giving(nn.Module):
+    """Hands on what it was made with."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, _):
+        return self.value
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_models_are_refused():
-    with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module"):
+    with pytest.raises(TypeError, match=r"^model must be a torch\.nn\.Module, got <built-in function print> \(builtin"):
         input_gradient(print, torch.zeros(1, 4), 0)
-    with pytest.raises(ValueError, match="model must be in evaluation mode"):
+    with pytest.raises(ValueError, match=r"^model must be in evaluation mode: call model\.eval\(\) before$"):
         input_gradient(nn.Linear(4, 3), torch.zeros(1, 4), 0)
     half = nn.Sequential(nn.Linear(4, 3), nn.Dropout()).eval()
     half[1].train()
     with pytest.raises(ValueError, match="model must be in evaluation mode"):
         input_gradient(half, torch.zeros(1, 4), 0)
-    with pytest.raises(ValueError, match="model must give scores of shape"):
-        input_gradient(nn.Flatten(0).eval(), torch.zeros(1, 4), 0)
+    for value, got in (
+        (torch.zeros(1), r"torch\.float32 tensor of shape \(1,\)"),
+        (torch.zeros(3, 2), r"torch\.float32 tensor of shape \(3, 2\)"),
+        ([torch.zeros(1, 2)], r"\[tensor\(\[\[0\., 0\.\]\]\)\] \(list\)"),
+    ):
+        with pytest.raises(ValueError, match=rf"^model must give scores of shape \(B, classes\), got {got}$"):
+            input_gradient(Giving(value).eval(), torch.zeros(1, 4), 0)
     with pytest.raises(ValueError, match="target must have an index for each axis"):
         input_gradient(nn.Conv2d(1, 2, 1).eval(), torch.zeros(1, 1, 3, 3), 0)
-    with pytest.raises(ValueError, match="target must hold"):
+    with pytest.raises(ValueError, match=r"target must hold 1 classes, got torch\.int64 tensor of shape \(1,\)$"):
         input_gradient(nn.Conv2d(1, 2, 1).eval(), torch.zeros(1, 1, 3, 3), torch.tensor([0]))
+
+
+@pytest.mark.parametrize("how", [input_gradient, integrated_gradients, partial(smooth_grad, stdevs=0.1)])
+def test_an_empty_batch_gives_an_empty_map(how):
+    assert how(nn.Linear(4, 3).eval(), torch.zeros(0, 4), 0).shape == (0, 4)
