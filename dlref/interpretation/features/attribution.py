@@ -184,8 +184,8 @@ def grad_cam(
 ) -> Float[Tensor, "B h w"]:
     r"""Where the channels of a layer that speak for the target are active.
 
-    .. math:: \max\Bigl(0, \sum_k w_k A_k\Bigr), \qquad
-        w_k = \frac{1}{hw} \sum_{u,v} \frac{\partial f}{\partial A_{k,u,v}}
+    .. math:: \max\Bigl(0, \sum_k c_k A_k\Bigr), \qquad
+        c_k = \frac{1}{hw} \sum_{u,v} \frac{\partial f}{\partial A_{k,u,v}}
 
     Args:
         model: in evaluation mode; (B, C, H, W) to scores (B, classes).

@@ -26,8 +26,8 @@ def occlusion(
 ) -> Float[Tensor, "B H W"]:
     r"""Mean fall of a score over the windows that hide a pixel.
 
-    .. math:: M_{ij} = \frac{1}{|\mathcal W_{ij}|} \sum_{W \in \mathcal W_{ij}}
-        \bigl(f(x) - f(x \text{ with } W \text{ hidden})\bigr)
+    .. math:: M_{ij} = \frac{1}{|\mathcal R_{ij}|} \sum_{R \in \mathcal R_{ij}}
+        \bigl(f(x) - f(x \text{ with } R \text{ hidden})\bigr)
 
     Windows begin at 0, stride, 2 stride, ... until they reach the border; the last is
     cut off there. Without gradients.

@@ -18,7 +18,7 @@ def deconvolution(
 ) -> Float[Tensor, "B ..."]:
     r"""The gradient with another rule: a rectifier passes on what is positive.
 
-    .. math:: g_x = \max(0, g_y) \qquad \text{for } y = \max(0, x)
+    .. math:: g_z = \max(0, g_y) \qquad \text{for } y = \max(0, z)
 
     Rectifiers are found as layers, functions and methods, clipped ones (ReLU6) and
     those that work in place: relu, relu6, hardtanh, clamp, clip and threshold that cut
@@ -55,7 +55,7 @@ def guided_backpropagation(
 ) -> Float[Tensor, "B ..."]:
     r"""The gradient with both rules at a rectifier.
 
-    .. math:: g_x = \max(0, g_y) \, [x > 0] \qquad \text{for } y = \max(0, x)
+    .. math:: g_z = \max(0, g_y) \, [z > 0] \qquad \text{for } y = \max(0, z)
 
     Rectifiers are found as by :func:`deconvolution`; a clipped one passes nothing on
     where it clips either.
