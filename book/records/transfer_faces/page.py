@@ -66,11 +66,11 @@ def words(numbers: Mapping[str, Any]) -> dict[str, str]:
 def draw(numbers: Mapping[str, Any]) -> dict[str, Figure]:
     """A panel for each number of photographs, a bar for each arm."""
     figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), sharey=True)
-    colours = ("C5", "C5", "C2", "C0", "C0", "C1")
+    colours = ("C4", "C4", "C2", "C0", "C0", "C1")
     for ax, size in zip(axes, numbers["sizes"], strict=True):
         found = [of(numbers, arm, size) for arm in ARMS]
         heights = [100 * f.mean for f in found]
-        ax.barh(range(6), heights, xerr=[100 * f.spread for f in found], color=colours, capsize=2)
+        ax.barh(range(6), heights, xerr=[100 * f.spread for f in found], color=colours, ecolor="C5", capsize=2)
         many = "" if size == 1 else "s"
         ax.set(title=f"{size} photograph{many} a person", xlabel="test error (%)", xlim=(0, 100))
         for place, height in enumerate(heights):
