@@ -11,13 +11,15 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from dlref.convnets import avg_pool2d, conv2d, conv_transpose2d, interpolate, lenet5, max_pool2d
+from dlref import interpretation
+from dlref.convnets import avg_pool2d, conv2d, conv_transpose2d, efficientnet_lite0, interpolate, lenet5, max_pool2d
 from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from dlref.train import fit
 from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_, normalize
@@ -118,6 +120,26 @@ def layers() -> dict[str, Pair]:
         "clip_grad_norm_, 1e+07": lambda: (clip(clip_grad_norm_), clip(utils.clip_grad_norm_)),
         "clip_grad_value_, 1e+07": lambda: (clip(clip_grad_value_), clip(utils.clip_grad_value_)),
     }
+
+
+def maps() -> dict[str, Pair]:
+    """What it takes to explain an answer, beside one forward pass of the same picture."""
+    net = efficientnet_lite0().eval()
+    x = torch.rand(1, 3, 112, 112)
+
+    def forward() -> object:
+        with torch.no_grad():
+            return net(x)
+
+    ways = {
+        "input_gradient": partial(interpretation.input_gradient, net, x, 0),
+        "guided_backpropagation": partial(interpretation.guided_backpropagation, net, x, 0),
+        "grad_cam": partial(interpretation.grad_cam, net, x, 0, "features.8"),
+        "smooth_grad, 10 copies": partial(interpretation.smooth_grad, net, x, 0, stdevs=0.1, nt_samples=10),
+        "integrated_gradients, 10 steps": partial(interpretation.integrated_gradients, net, x, 0, n_steps=10),
+        "occlusion, 16 windows": partial(interpretation.occlusion, net, x, 0, window=28, stride=28),
+    }
+    return {f"{name}, to a forward pass": lambda way=way: (way, forward) for name, way in ways.items()}
 
 
 def convolutions(batch: int) -> dict[str, Pair]:
@@ -295,7 +317,7 @@ def main() -> None:
 
 def everything(size: int, batch: int, *, compiled: bool) -> dict[str, Pair]:
     """All rows of the table."""
-    return optimizers(size) | lenet() | layers() | convolutions(batch) | training() | books(compiled)
+    return optimizers(size) | lenet() | layers() | maps() | convolutions(batch) | training() | books(compiled)
 
 
 if __name__ == "__main__":
