@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dlref
-from dlref import convnets, generalization, neurons, optimization, strategy, train, training
+from dlref import convnets, generalization, interpretation, neurons, optimization, strategy, train, training
 
 DOUBLE = torch.float64
 
@@ -166,6 +166,8 @@ def moments(x: Tensor) -> Tensor:
 
 FUNCTIONS = {
     "multi_task_loss": [of(multi_task, None, (5, 2), (5, 2))],
+    "total_variation": [of(interpretation.total_variation, None, (2, 3, 4, 5))],
+    "gaussian_blur": [of(interpretation.gaussian_blur, None, (2, 3, 6, 5), sigma=0.8)],
     "sum_distribution": [of(strategy.sum_distribution, None, (3, 4), (3, 5))],
     "conv2d": [of(C.conv2d, F.conv2d, (2, 4, 7, 6), (6, 2, 3, 2), (6,), stride=(2, 1), padding=(1, 0), groups=2)],
     "conv_transpose2d": [
@@ -218,10 +220,11 @@ ARCHITECTURES = {
 #: Functions that have a tensor among their arguments and make none from it, or take a function: why no contract fits.
 OTHERS = {
     **dict.fromkeys(("fit", "fit_seeds", "evaluate", "error_rate", "error_rates"), "take a model"),
-    "drawing": "draws a model",
+    "drawing": "draws a model", "optimize_image": "takes a function",
     **dict.fromkeys(
         ("layer_outputs", "input_gradient", "integrated_gradients", "smooth_grad", "grad_cam", "occlusion",
-         "deconvolution", "guided_backpropagation", "maximal_patches"),
+         "deconvolution", "guided_backpropagation", "maximal_patches", "fgsm", "pgd", "deepfool", "deep_dream",
+         "feature_inversion"),
         "take a model; held to captum's in tests/interpretation",
     ),
     "accuracy": "gives a share, without gradient; tests/train/test_evaluation.py",
