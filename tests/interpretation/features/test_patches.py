@@ -152,7 +152,9 @@ def test_a_network_that_swallows_nan_is_refused():
         def forward(self, x):
             return x.nan_to_num()
 
-    with pytest.raises(ValueError, match="model must pass NaN on to the layer '0'"):
+    with pytest.raises(
+        ValueError, match=r"^model must pass NaN on to the layer '0', or what its units see can't be found out$"
+    ):
         receptive_fields(nn.Sequential(Swallowing()), "0", (1, 20, 20))
 
 
@@ -174,7 +176,11 @@ def test_no_two_overlap_by_half():
         ("0", {"channels": [2]}, "channels must be an integer in [0, 1], got 2"),
         ("0", {"channels": [-1]}, "channels must be an integer in [0, 1], got -1"),
         ("0", {"channels": [0], "count": 0}, "count must be an integer >= 1, got 0"),
-        ("1", {"channels": [0]}, "layer must give maps of shape (B, K, h, w), got"),
+        (
+            "1",
+            {"channels": [0]},
+            "layer must give maps of shape (B, K, h, w), got torch.float32 tensor of shape (1, 32)",
+        ),
     ],
 )
 def test_arguments_of_maximal_patches_are_refused(layer, settings, message):
@@ -189,5 +195,11 @@ def test_sizes_are_refused():
         receptive_fields(pointwise(1.0), "0", (4, 4))
     with pytest.raises(ValueError, match="size must be an integer >= 1, got 0"):
         receptive_fields(pointwise(1.0), "0", (1, 0, 4))
+    with pytest.raises(ValueError, match=r"^images must have shape \(B, C, H, W\), got"):
+        maximal_patches(pointwise(1.0), torch.zeros(1, 4, 4), "0", channels=[0])
     with pytest.raises(ValueError, match="images must not be empty"):
         maximal_patches(pointwise(1.0), torch.zeros(0, 1, 4, 4), "0", channels=[0])
+
+
+def test_nine_by_default():
+    assert len(maximal_patches(pointwise(1.0), torch.rand(1, 1, 6, 6), "0", channels=[0])[0]) == 9
