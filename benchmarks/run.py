@@ -19,7 +19,16 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from dlref import interpretation
-from dlref.convnets import avg_pool2d, conv2d, conv_transpose2d, efficientnet_lite0, interpolate, lenet5, max_pool2d
+from dlref.convnets import (
+    avg_pool2d,
+    conv2d,
+    conv_transpose2d,
+    efficientnet_lite0,
+    interpolate,
+    lenet5,
+    max_pool2d,
+    vgg16,
+)
 from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from dlref.train import fit
 from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_, normalize
@@ -140,6 +149,37 @@ def maps() -> dict[str, Pair]:
         "occlusion, 16 windows": partial(interpretation.occlusion, net, x, 0, window=28, stride=28),
     }
     return {f"{name}, to a forward pass": lambda way=way: (way, forward) for name, way in ways.items()}
+
+
+def pictures() -> dict[str, Pair]:
+    """What it takes to make or change a picture, beside one forward pass of the same size."""
+    net = efficientnet_lite0().eval().requires_grad_(False)
+    vgg = nn.Sequential(*vgg16().features[:3]).eval().requires_grad_(False)
+    x, answer = torch.rand(1, 3, 112, 112), torch.tensor([0])
+    kept = interpretation.layer_outputs(net, x, ["features.4"])["features.4"]
+    ten = {"optimizer": partial(torch.optim.Adam, lr=0.05), "steps": 10}
+    ball = {"radius": 0.03, "step_size": 0.01, "steps": 10}
+    layers = {"content_layer": "2", "style_layers": ["0", "1", "2"], "alpha": 1.0, "beta": 1.0}
+
+    def asked(model: nn.Module) -> Callable[[], object]:
+        def forward() -> object:
+            with torch.no_grad():
+                return model(x)
+
+        return forward
+
+    ways = {
+        "optimize_image, 10 steps": partial(interpretation.optimize_image, lambda z: net(z)[:, 0], x, **ten),
+        "feature_inversion at part 4, 10 steps": partial(
+            interpretation.feature_inversion, net, "features.4", kept, x, **ten
+        ),
+        "deep_dream of part 4, 4 octaves of 10 steps": partial(interpretation.deep_dream, net, x, "features.4"),
+        "fgsm": partial(interpretation.fgsm, net, x, answer, epsilon=0.03),
+        "pgd, 10 steps": partial(interpretation.pgd, net, x, answer, **ball),
+    }
+    found = {f"{name}, to a forward pass": lambda way=way: (way, asked(net)) for name, way in ways.items()}
+    transfer = partial(interpretation.style_transfer, vgg, x, x, x, **layers, **ten)
+    return found | {"style_transfer, 10 steps, to a forward pass": lambda: (transfer, asked(vgg))}
 
 
 def convolutions(batch: int) -> dict[str, Pair]:
@@ -317,7 +357,9 @@ def main() -> None:
 
 def everything(size: int, batch: int, *, compiled: bool) -> dict[str, Pair]:
     """All rows of the table."""
-    return optimizers(size) | lenet() | layers() | maps() | convolutions(batch) | training() | books(compiled)
+    return (
+        optimizers(size) | lenet() | layers() | maps() | pictures() | convolutions(batch) | training() | books(compiled)
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from dlref.interpretation.images_from_networks.optimizing import (
     Bounds,
     MakeOptimizer,
     optimize_image,
+    total_variation,
 )
 from dlref.train import evaluating
 
@@ -197,7 +198,9 @@ def style_cost(
             f"wanted must have {found.shape[0]} images "
             f"with {found.shape[1]} channels, got {_check.describe(wanted)}"
         )
-    made, given = (gram_matrix(f) / math.prod(f.shape[2:]) for f in (found, wanted))
+    made, given = (
+        gram_matrix(f / math.sqrt(math.prod(f.shape[2:]))) for f in (found, wanted)
+    )
     return ((made - given) ** 2).mean((1, 2)) / 4
 
 
@@ -207,7 +210,8 @@ class Stylised(NamedTuple):
     Attributes:
         image: (B, C, H, W) the pictures after the last step.
         content: for each time the network was asked, the content cost, without its
-            weight; the mean over the pictures.
+            weight; the mean over the pictures. The last picture that was asked about
+            need not be the one that is returned.
         style: likewise the style cost.
 
     Source:
@@ -240,6 +244,7 @@ def style_transfer(
     beta: float,
     optimizer: MakeOptimizer,
     steps: int,
+    tv: float = 0.0,
     bounds: Bounds | None = None,
 ) -> Stylised:
     r"""A picture with the content of one and the style of another.
@@ -247,8 +252,8 @@ def style_transfer(
     .. math:: \alpha \, C(x) + \beta \sum_l w_l \, S_l(x)
 
     is lowered over the pixels :math:`x`, with :func:`content_cost` :math:`C` in one
-    layer and :func:`style_cost` :math:`S_l` in several. No weight of the network
-    changes.
+    layer and :func:`style_cost` :math:`S_l` in several; with ``tv``, also that much of
+    the total variation. No weight of the network changes.
 
     Args:
         model: asked in evaluation mode; afterwards it is in the mode in which it was.
@@ -256,12 +261,15 @@ def style_transfer(
         style: pictures whose style is taken; the size may be another.
         start: pictures to begin with, of the content's shape.
         content_layer: name of the layer whose features are kept.
-        style_layers: names of the layers with the style, with equal weights that add up
-            to one, or weights by name.
+        style_layers: names of the layers with the style, each once, with equal weights
+            that add up to one, or weights by name.
         alpha, beta: weights of content and style.
         optimizer: from a list with one tensor to what makes the steps.
-        steps: how many; LBFGS asks for the costs several times in a step.
-        bounds: least and largest values after each step, as for
+        steps: how many; LBFGS asks for the costs several times in a step, and its step
+            lengths are common to all pictures of a batch.
+        tv: weight of the total variation, against fine noise.
+        bounds: least and largest values after each step (with LBFGS they disturb its
+            estimate of the curvature), as for
             :func:`~dlref.interpretation.images_from_networks.optimizing.optimize_image`.
 
     Raises:
@@ -304,6 +312,7 @@ def style_transfer(
         )
     alpha = _check.real("alpha", alpha, "[0, inf)")
     beta = _check.real("beta", beta, "[0, inf)")
+    tv = _check.real("tv", tv, "[0, inf)")
     weights = _weights(style_layers)
     with evaluating(model):
         with torch.no_grad():
@@ -319,7 +328,7 @@ def style_transfer(
             for_style = torch.stack(parts).sum(0)
             for kind, value in zip(costs, (for_content, for_style), strict=True):
                 kind.append(value.mean().item())
-            return -(alpha * for_content + beta * for_style)
+            return -(alpha * for_content + beta * for_style + tv * total_variation(x))
 
         made = optimize_image(
             objective, start, optimizer=optimizer, steps=steps, bounds=bounds
@@ -329,6 +338,10 @@ def style_transfer(
 
 def _weights(layers: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
     """Weight of each layer with a style."""
+    if isinstance(layers, str):
+        raise TypeError(f"style_layers must be names of layers, got {layers!r}")
+    if len(set(layers)) < len(layers):
+        raise ValueError(f"style_layers must name each layer once, got {list(layers)}")
     if not isinstance(layers, Mapping):
         layers = dict.fromkeys(layers, 1 / max(1, len(layers)))
     found = {

@@ -154,6 +154,22 @@ def test_axe_finds_nothing(site, context, page):
     assert found.violations_count == 0, found.generate_report()
 
 
+@pytest.mark.parametrize("page", ["book/convnets/resnet", "book/interpretation/style_transfer"])
+def test_dark_figures_have_no_light_paper(site, context, page):
+    """Of cells and of records: their dark twins are drawn for the dark page behind them."""
+    view = context.new_page()
+    view.goto(f"{site}/{page}.html")
+    view.evaluate("document.documentElement.dataset.theme = 'dark'")
+    papers = view.evaluate(
+        """() => [...document.querySelectorAll("main img.dl-dark")].map((image) => {
+            const style = getComputedStyle(image);
+            return [style.display !== "none", style.backgroundColor, style.filter];
+        })"""
+    )
+    assert len(papers) > 3
+    assert {tuple(paper) for paper in papers} == {(True, "rgba(0, 0, 0, 0)", "none")}
+
+
 # ------------------------------------------------------------------------------------------------ nothing hangs
 
 

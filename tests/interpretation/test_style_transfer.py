@@ -22,6 +22,7 @@ from dlref.interpretation import (
     layer_outputs,
     style_cost,
     style_transfer,
+    total_variation,
 )
 
 DOUBLE = torch.float64
@@ -248,6 +249,15 @@ def test_one_cost_alone(alpha, beta, falls):
     assert getattr(found, falls)[-1] < 1e-3 * getattr(found, falls)[0]
 
 
+def test_total_variation_is_lowered_as_well():
+    net, (content, style) = network(), pictures()
+    rule = {"optimizer": lambda images: torch.optim.SGD(images, lr=0.3), "steps": 1}
+    found = style_transfer(net, content, style, content, **SETTINGS | rule | {"alpha": 0.0, "beta": 0.0, "tv": 2.0})
+    x = content.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(total_variation(x).sum(), x)
+    torch.testing.assert_close(found.image, content - 0.6 * slope)
+
+
 def test_pictures_do_not_mix():
     net, (content, style) = network(), pictures(count=2)
     rule = {"optimizer": lambda images: torch.optim.SGD(images, lr=0.1), "steps": 3}
@@ -294,9 +304,12 @@ def test_bounds_hold_and_what_is_given_stays():
         ({"content_layer": "z"}, "z"),
         ({"style_layers": ["a", "z"]}, "z"),
         ({"style_layers": []}, "style_layers must name a layer"),
+        ({"style_layers": "ab"}, "style_layers must be names of layers, got 'ab'"),
+        ({"style_layers": ["a", "a"]}, "style_layers must name each layer once, got ['a', 'a']"),
         ({"style_layers": {"a": -1.0}}, "style_layers['a']"),
         ({"alpha": -1.0}, "alpha"),
         ({"beta": float("nan")}, "beta"),
+        ({"tv": -0.1}, "tv"),
         ({"steps": 0}, "steps"),
         ({"start": torch.zeros(1, 3, 12, 13, dtype=DOUBLE)}, "start must have the content's shape (1, 3, 12, 14)"),
         ({"start": torch.zeros(3, 12, 14, dtype=DOUBLE)}, "start"),
