@@ -112,6 +112,7 @@ def test_settings_are_refused(settings, error, message):
         occlusion(model, x, 0, **settings)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_picture_without_a_batch_is_refused():
     with pytest.raises(ValueError, match=r"^x must have shape \(B, C, H, W\), got"):
         occlusion(net(), torch.zeros(2, 5, 5, dtype=torch.float64), 0, window=1, stride=1)
