@@ -116,15 +116,20 @@ def layer_outputs(
     return {name: kept[name] for name in layers}
 
 
-def scores(model: nn.Module, x: Tensor, target: Target) -> Tensor:
-    """The output that is asked about, one number for each example: (B,)."""
+def asked(model: nn.Module, x: Tensor) -> Tensor:
+    """What a model in evaluation mode gives for x."""
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"model must be a torch.nn.Module, got {_check.describe(model)}"
         )
     if any(module.training for module in model.modules()):
         raise ValueError("model must be in evaluation mode: call model.eval() before")
-    out = model(x.clone())  # its first layer may work in place
+    return model(x.clone())  # its first layer may work in place
+
+
+def scores(model: nn.Module, x: Tensor, target: Target) -> Tensor:
+    """The output that is asked about, one number for each example: (B,)."""
+    out = asked(model, x)
     if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != len(x):
         got = _check.describe(out)
         raise ValueError(f"model must give scores of shape (B, classes), got {got}")

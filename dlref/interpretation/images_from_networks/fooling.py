@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlref import _check
+from dlref.interpretation.features.layers import asked
 from dlref.interpretation.images_from_networks.optimizing import Bounds, bounds_of
 
 __all__ = ["deepfool", "fgsm", "pgd"]
@@ -257,13 +258,7 @@ def _size(name: str, value: Size, x: Tensor) -> Tensor:
 
 
 def _scores(model: nn.Module, x: Tensor) -> Float[Tensor, "B K"]:
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"model must be a torch.nn.Module, got {_check.describe(model)}"
-        )
-    if any(module.training for module in model.modules()):
-        raise ValueError("model must be in evaluation mode: call model.eval() before")
-    out = model(x.clone())  # its first layer may work in place
+    out = asked(model, x)
     if not isinstance(out, Tensor) or out.ndim != 2 or out.shape[1] < 2:
         got = _check.describe(out)
         raise ValueError(f"model must give scores of two or more classes, got {got}")
