@@ -99,7 +99,12 @@ class _Text:
         body = re.sub(r"^:[\w-]+:.*\n?", "", body, flags=re.MULTILINE).strip("\n")
         if name == "literalinclude":
             module = (self.page.parent / argument).read_text(encoding="utf8")
-            return "```python\n" + source.shorten(source.pyobject(module, options["pyobject"])) + "```"
+            shown = source.pyobject(module, options.pop("pyobject"))
+            if "start-at" in options:
+                shown = source.start_at(shown, options.pop("start-at").strip("\"'"))
+            if options.keys() - {"dedent"}:  # shorten() moves the first line to the margin anyway
+                raise ValueError(f"{self.page}: a notebook cannot show a listing's {', '.join(options)}")
+            return "```python\n" + source.shorten(shown) + "```"
         if name == "record":
             about = record.about(argument.split()[0], self.root)
             return f"*{self.convert(body)}* {about}"

@@ -19,6 +19,12 @@ def pyobject(text: str, name: str) -> str:
     return "\n".join(text.splitlines()[first - 1 : node.end_lineno]) + "\n"
 
 
+def start_at(text: str, words: str) -> str:
+    """The lines from the first that holds ``words``, as Sphinx's option of that name takes them."""
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[next(number for number, line in enumerate(lines) if words in line) :])
+
+
 def constant(path: Path, name: str) -> Any:
     """The value of a constant of a module that is written out there, without importing it."""
     for node in ast.parse(path.read_text(encoding="utf8")).body:
