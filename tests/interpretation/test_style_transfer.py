@@ -323,3 +323,77 @@ def test_settings_are_refused(settings, message):
     asked = {"content": content, "style": style, "start": content} | SETTINGS | settings
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         style_transfer(net, **asked)
+
+
+def nothing(*shape):
+    return torch.zeros(*shape)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: content_cost(nothing(2, 3, 3), nothing(1, 2, 3, 3)), "found must have shape (B, C, H, W), got"),
+        (lambda: content_cost(nothing(1, 2, 3, 3), nothing(2, 3, 3)), "wanted must have shape (B, C, H, W), got"),
+        (lambda: content_cost(nothing(1, 2, 3, 3), nothing(1, 2, 3, 4)),
+         "wanted must have the shape (1, 2, 3, 3) of found, got torch.float32 tensor of shape (1, 2, 3, 4)"),
+        (lambda: gram_matrix(nothing(2, 3, 3)), "features must have shape (B, C, H, W), got"),
+        (lambda: style_cost(nothing(2, 3, 3), nothing(1, 2, 3, 3)), "found must have shape (B, C, H, W), got"),
+        (lambda: style_cost(nothing(1, 2, 3, 3), nothing(2, 3, 3)), "wanted must have shape (B, C, H, W), got"),
+        (lambda: style_cost(nothing(1, 2, 3, 3), nothing(1, 3, 3, 3)),
+         "wanted must have 1 images with 2 channels, got torch.float32 tensor of shape (1, 3, 3, 3)"),
+    ],
+)  # fmt: skip
+def test_messages_name_what_came(call, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        call()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"content": torch.zeros(3, 12, 14)}, "content must have shape (B, C, H, W), got"),
+        ({"style": torch.zeros(3, 12, 14)}, "style must have shape (B, C, H, W), got"),
+        ({"start": torch.zeros(3, 12, 14)}, "start must have shape (B, C, H, W), got"),
+        ({"start": torch.zeros(1, 3, 12, 13)},
+         "start must have the content's shape (1, 3, 12, 14), got torch.float32 tensor of shape (1, 3, 12, 13)"),
+        ({"style": torch.zeros(1, 2, 12, 14)}, "style must have 1 pictures with 3 channels, got torch.float32 tensor of shape"),
+        ({"alpha": -1.0}, "alpha must be a number in [0, inf), got -1.0"),
+        ({"beta": -1.0}, "beta must be a number in [0, inf), got -1.0"),
+        ({"tv": -1.0}, "tv must be a number in [0, inf), got -1.0"),
+        ({"style_layers": []}, "style_layers must name a layer"),
+    ],
+)  # fmt: skip
+def test_messages_of_settings_name_what_came(settings, message):
+    content, style = pictures()
+    given = {"content": content, "style": style, "start": content} | SETTINGS | settings
+    with pytest.raises(ValueError, match="^" + re.escape(message) + ("$" if message.endswith("layer") else "")):
+        style_transfer(network(), *(given.pop(name) for name in ("content", "style", "start")), **given)
+
+
+def test_every_layer_is_as_it_says_it_is(published):
+    pools = {name: layer for name, layer in edge_vgg16().named_children() if name.startswith("pool")}
+    assert list(pools) == ["pool1", "pool2", "pool3", "pool4"]
+    assert all(layer.kernel_size == 2 for layer in pools.values())
+    width = 3
+    for name, conv in published.named_children():
+        if name.startswith("conv"):
+            assert (conv.in_channels, conv.kernel_size, conv.padding) == (width, (3, 3), (1, 1))
+            assert conv.bias.shape == (conv.out_channels,)
+            width = conv.out_channels
+    assert not [key for key in published.state_dict() if "means" in key], "no weight, and no key in files"
+
+
+def test_the_usual_layer_of_the_content():
+    net = nn.Sequential(OrderedDict(relu3_1=nn.Conv2d(3, 5, 3), b=nn.ReLU())).double().eval()
+    content, style = pictures()
+    settings = {name: value for name, value in SETTINGS.items() if name != "content_layer"} | {"style_layers": ["b"]}
+    one, other = (
+        style_transfer(net, content, style, style, **(settings | given)) for given in ({}, {"content_layer": "relu3_1"})
+    )
+    assert torch.equal(one.image, other.image)
+
+
+def test_no_features_have_no_gram_matrix():
+    assert gram_matrix(torch.zeros(0, 3, 4, 4)).shape == (0, 3, 3)

@@ -116,3 +116,34 @@ def test_what_belongs_to_the_caller_is_left_alone():
 def test_settings_of_a_dream_are_refused(settings, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         deep_dream(network(), torch.rand(1, 3, 12, 12, dtype=torch.float64), **({"layer": "3"} | settings))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_batch_of_images_is_refused():
+    with pytest.raises(ValueError, match=r"^x must have shape \(B, C, H, W\), got"):
+        deep_dream(network(), torch.rand(3, 12, 12, dtype=torch.float64), "3")
+
+
+def test_usual_settings_are_those_of_the_signature():
+    net, x = network().eval(), torch.rand(1, 3, 40, 44, dtype=torch.float64)
+    usual = {"octaves": 4, "octave_scale": 1.4, "steps": 10, "lr": 0.02, "jitter": 16}
+    one, other = (
+        deep_dream(net, x, "3", generator=torch.Generator().manual_seed(3), **settings) for settings in ({}, usual)
+    )
+    assert torch.equal(one, other)
+
+
+def test_shifts_go_along_both_axes_and_are_taken_back():
+    net, x = network().eval(), torch.rand(1, 3, 12, 15, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(1)
+    wanted = x
+    for _ in range(3):
+        shift = torch.randint(-3, 4, (2,), generator=generator).tolist()
+        leaf = wanted.roll(shift, (2, 3)).requires_grad_()
+        (slope,) = torch.autograd.grad(net(leaf).square().mean(), leaf)
+        slope = slope.roll([-n for n in shift], (2, 3))
+        wanted = wanted + 0.1 * slope / slope.abs().mean()
+    found = deep_dream(
+        net, x, "3", octaves=1, steps=3, lr=0.1, jitter=3, generator=torch.Generator().manual_seed(1)
+    )  # fmt: skip
+    torch.testing.assert_close(found, wanted)

@@ -241,3 +241,49 @@ def test_settings_of_attacks_are_refused(attack, settings, error, message):
         settings = {"radius": 0.1, "step_size": 0.1, "steps": 1} | settings
     with pytest.raises(error, match=re.escape(message)):
         attack(net, x, *([] if attack is deepfool else [target]), **settings)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda net, x, y: pgd(net, x, y, radius=torch.ones(3, 1, 1), norm="2", step_size=0.1, steps=1),
+         "radius and step_size must be numbers for the norm '2'"),
+        (lambda net, x, y: fgsm(net, x, y, epsilon=torch.tensor([-1.0])),
+         "epsilon must not be negative, got torch.float32 tensor of shape (1,)"),
+        (lambda net, x, y: fgsm(net, x, y, epsilon=torch.ones(5)),
+         "epsilon must be a number or fit the shape (5, 3, 2, 2), got torch.float32 tensor of shape (5,)"),
+        (lambda net, x, y: fgsm(net, x, 0 * y + 4, epsilon=0.1), "target must be classes from 0 to 3, got"),
+        (lambda _, x, y: fgsm(nn.Flatten(0).eval(), x, y, epsilon=0.1),
+         "model must give scores of two or more classes, got torch.float64 tensor of shape (60,)"),
+        (lambda net, *_: deepfool(net, torch.zeros(5).long()), "x must hold floating-point numbers, got torch.int64"),
+        (lambda net, *_: deepfool(net, "picture"), "x must be a torch.Tensor of shape (... W), got 'picture' (str)"),
+    ],
+)  # fmt: skip
+def test_messages_name_what_came(call, message):
+    with pytest.raises((TypeError, ValueError), match="^" + re.escape(message)):
+        call(network(), *examples())
+
+
+@pytest.mark.parametrize("norm", ["inf", "2"])
+def test_the_generator_alone_decides_where_it_starts(norm):
+    net, (x, target) = network(), examples()
+    found = []
+    for own, common in ((0, 0), (0, 1), (1, 1)):
+        torch.manual_seed(common)
+        generator = torch.Generator().manual_seed(own)
+        settings = {"radius": 0.3, "step_size": 1e-6, "steps": 1, "norm": norm, "random_start": True}
+        found.append(pgd(net, x, target, generator=generator, **settings))
+    assert torch.equal(found[0], found[1])
+    assert not torch.allclose(found[1], found[2], atol=1e-3)
+
+
+@pytest.mark.parametrize("norm", ["inf", "2"])
+def test_the_model_never_sees_what_is_out_of_bounds(norm):
+    net, (x, target) = network(), examples()
+    seen = []
+    net.register_forward_pre_hook(lambda _, inputs: seen.append((inputs[0].min().item(), inputs[0].max().item())))
+    settings = {"radius": 2.0, "step_size": 0.5, "steps": 3, "norm": norm, "random_start": True}
+    pgd(net, x, target, bounds=(0.0, 1.0), **settings)
+    assert min(low for low, _ in seen) >= 0
+    assert max(high for _, high in seen) <= 1

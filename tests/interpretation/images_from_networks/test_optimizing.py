@@ -219,3 +219,58 @@ def test_features_are_refused():
         feature_inversion(net, "9", torch.ones(1, 6, 4, 4, dtype=torch.float64), start, **settings)
     with pytest.raises(ValueError, match="tv must be a number in"):
         feature_inversion(net, "2", torch.ones(1, 6, 4, 4, dtype=torch.float64), start, tv=-1.0, **settings)
+
+
+def climb(**settings):
+    return optimize_image(torch.sum, torch.zeros(1, 1, 2, 2), optimizer=sgd(), steps=1, **settings)
+
+
+def invert(features, start=None):
+    start = torch.zeros(1, 1, 6, 6) if start is None else start
+    return feature_inversion(network(), "2", features, start, optimizer=sgd(), steps=1)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: total_variation(torch.zeros(2, 2, 2)), "x must have shape (B, C, H, W), got torch.float32"),
+        (lambda: total_variation(torch.zeros(1, 1, 2, 2).long()), "x must hold floating-point numbers, got torch.int64"),
+        (lambda: gaussian_blur(torch.zeros(2, 2, 2), 1.0), "x must have shape (B, C, H, W), got torch.float32"),
+        (lambda: optimize_image(torch.sum, torch.zeros(2, 2), optimizer=sgd(), steps=1),
+         "start must have shape (B, C, H, W), got"),
+        (lambda: climb(bounds=(0.0, torch.zeros(3))),
+         "bounds must be numbers or fit the shape (1, 1, 2, 2), got torch.float32 tensor of shape (3,)"),
+        (lambda: climb(bounds=(1.0, 0.0)),
+         "bounds must be (least, largest), the first not above"),
+        (lambda: invert(None),
+         "features must be a torch.Tensor of shape (...), got None (NoneType)"),
+        (lambda: invert(torch.ones(1, 2), torch.zeros(6, 6)),
+         "start must have shape (B, C, H, W), got"),
+        (lambda: invert(torch.zeros(1, 2)),
+         "features must not be zero throughout an image"),
+        (lambda: invert(torch.ones(1, 2).double(), torch.zeros(1, 1, 6, 6).double()),
+         "features must have the shape (1, 6, 4, 4) of the output of '2', got torch.float64 tensor of shape (1, 2)"),
+    ],
+)  # fmt: skip
+def test_messages_name_what_came(call, message):
+    with pytest.raises((TypeError, ValueError), match="^" + re.escape(message)):
+        call()
+
+
+def test_no_images_and_one_pixel():
+    assert total_variation(torch.zeros(0, 3, 4, 4)).shape == (0,)
+    assert total_variation(torch.rand(2, 3, 1, 1)).tolist() == [0, 0]
+    none = torch.zeros(0, 3, 9, 9)
+    assert gaussian_blur(none, 1.0).shape == none.shape
+    with pytest.raises(ValueError, match="x must have more than 3 rows and columns"):
+        gaussian_blur(torch.ones(1, 1, 1, 1), 1.0)
+
+
+def test_equal_bounds_and_bounds_of_another_type():
+    found = optimize_image(
+        lambda x: x.sum(), torch.zeros(1, 1, 2, 2, dtype=torch.float64),
+        optimizer=sgd(1.0), steps=2, bounds=(torch.tensor(0.25), torch.tensor(0.25)),
+    )  # fmt: skip
+    assert found.image.dtype == torch.float64
+    assert torch.equal(found.image, torch.full((1, 1, 2, 2), 0.25, dtype=torch.float64))
