@@ -358,7 +358,7 @@ def test_messages_name_what_came(call, message):
         ({"start": torch.zeros(3, 12, 14)}, "start must have shape (B, C, H, W), got"),
         ({"start": torch.zeros(1, 3, 12, 13)},
          "start must have the content's shape (1, 3, 12, 14), got torch.float32 tensor of shape (1, 3, 12, 13)"),
-        ({"style": torch.zeros(1, 2, 12, 14)}, "style must have 1 pictures with 3 channels, got torch.float32 tensor of shape"),
+        ({"style": torch.zeros(1, 2, 12, 14)}, "style must have 1 pictures with 3 channels, got torch.float32"),
         ({"alpha": -1.0}, "alpha must be a number in [0, inf), got -1.0"),
         ({"beta": -1.0}, "beta must be a number in [0, inf), got -1.0"),
         ({"tv": -1.0}, "tv must be a number in [0, inf), got -1.0"),
