@@ -151,3 +151,30 @@ X = np.zeros((6, 2))
 )
 def test_bad_input_is_refused(refuses, call, error, message):
     refuses(call, (), error, message)
+
+
+def test_the_unit_of_each_number_makes_no_difference():
+    """Nor where it begins; and a number that is always zero says nothing."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(200, 4))
+    x[100:, 1] += 0.7
+    wanted = tell_apart(x[:100], x[100:])
+    assert 0.6 < wanted < 0.9
+    other = np.concatenate([x * [1e-6, 1.0, 1e4, 30.0] + [0.0, 3.0, -7e4, 0.1], np.zeros((200, 1))], 1)
+    np.testing.assert_allclose(tell_apart(other[:100], other[100:]), wanted, atol=2e-3)
+
+
+def test_as_few_examples_and_as_many_held_out_as_can_be():
+    rng = np.random.default_rng(0)
+    assert 0 <= tell_apart(rng.normal(size=(5, 2)), rng.normal(size=(5, 2))) <= 1
+    found = split_sources(6, 5, dev=3, test=2)
+    assert len(found.dev.own) + len(found.test.own) == 5
+    assert len(found.train.own) == 0
+    assert len(found.train.other) == 6
+    assert sorted([*found.dev.own, *found.test.own]) == list(range(5))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_message_says_what_came():
+    with pytest.raises(ValueError, match=r"got float64 array of shape \(6, 3\)$"):
+        tell_apart(np.zeros((6, 2)), np.zeros((6, 3)))
