@@ -102,7 +102,8 @@ class _Text:
             shown = source.pyobject(module, options.pop("pyobject"))
             if "start-at" in options:
                 shown = source.start_at(shown, options.pop("start-at").strip("\"'"))
-            if options.keys() - {"dedent"}:  # shorten() moves the first line to the margin anyway
+            options.pop("dedent", None)  # shorten() moves the first line to the margin anyway
+            if options:
                 raise ValueError(f"{self.page}: a notebook cannot show a listing's {', '.join(options)}")
             return "```python\n" + source.shorten(shown) + "```"
         if name == "record":

@@ -1,6 +1,6 @@
 """Mirrors dlref/interpretation/images_from_networks/dreams.py."""
 
-import re
+from functools import partial
 
 import pytest
 import torch
@@ -100,10 +100,10 @@ def test_what_belongs_to_the_caller_is_left_alone():
     assert all(p.grad is None for p in net.parameters())
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"x": torch.rand(3, 12, 12, dtype=torch.float64)}, "x must have shape (B, C, H, W), got"),
         ({"octaves": 0}, "octaves must be an integer >= 1, got 0"),
         ({"octave_scale": 1.0}, "octave_scale must be a number in (1, inf), got 1.0"),
         ({"steps": 0}, "steps must be an integer >= 1, got 0"),
@@ -113,15 +113,9 @@ def test_what_belongs_to_the_caller_is_left_alone():
         ({"layer": "9"}, "layers must be names of parts"),
     ],
 )
-def test_settings_of_a_dream_are_refused(settings, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        deep_dream(network(), torch.rand(1, 3, 12, 12, dtype=torch.float64), **({"layer": "3"} | settings))
-
-
-@pytest.mark.usefixtures("unchecked")
-def test_what_is_no_batch_of_images_is_refused():
-    with pytest.raises(ValueError, match=r"^x must have shape \(B, C, H, W\), got"):
-        deep_dream(network(), torch.rand(3, 12, 12, dtype=torch.float64), "3")
+def test_settings_of_a_dream_are_refused(refuses, settings, message):
+    given = {"x": torch.rand(1, 3, 12, 12, dtype=torch.float64), "layer": "3"} | settings
+    refuses(partial(deep_dream, network(), **given), [], ValueError, message)
 
 
 def test_usual_settings_are_those_of_the_signature():

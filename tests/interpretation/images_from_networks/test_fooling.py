@@ -1,6 +1,7 @@
 """Mirrors dlref/interpretation/images_from_networks/fooling.py. captum's attacks stand beside it."""
 
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -200,7 +201,7 @@ def test_targets_and_models_are_refused(attack):
         (target[:3], "target must hold 5 classes (int64), got"),
         (target.double(), "target must hold 5 classes (int64), got"),
         (2, "target must hold 5 classes (int64), got 2 (int)"),
-        (target + 4, "target must be classes from 0 to 3, got"),
+        (0 * target + 4, "target must be classes from 0 to 3, got"),
         (target - 4, "target must be classes from 0 to 3, got"),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
@@ -209,60 +210,48 @@ def test_targets_and_models_are_refused(attack):
         attack(network().train(), x, target)
     with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module"):
         attack(print, x, target)
-    with pytest.raises(ValueError, match="model must give scores of two or more classes"):
+    with pytest.raises(ValueError, match=r"^model must give scores of two or more classes, got .* of shape \(5, 1\)"):
         attack(network(classes=1), x, 0 * target)
+    with pytest.raises(ValueError, match=r"^model must give scores of two or more classes, got .* of shape \(60,\)"):
+        attack(nn.Flatten(0).eval(), x, target)
     with pytest.raises(TypeError, match="x must hold floating-point numbers"):
         attack(net, x.long(), target)
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("attack", "settings", "error", "message"),
     [
         (fgsm, {"epsilon": -0.1}, ValueError, "epsilon must be a number in [0, inf), got -0.1"),
         (fgsm, {"epsilon": "a"}, TypeError, "epsilon must be a number"),
-        (fgsm, {"epsilon": torch.tensor([-1.0])}, ValueError, "epsilon must not be negative"),
-        (fgsm, {"epsilon": torch.ones(5)}, ValueError, "epsilon must be a number or fit the shape (5, 3, 2, 2), got"),
+        (fgsm, {"epsilon": torch.tensor([-1.0])}, ValueError,
+         "epsilon must not be negative, got torch.float32 tensor of shape (1,)"),
+        (fgsm, {"epsilon": torch.ones(5)}, ValueError,
+         "epsilon must be a number or fit the shape (5, 3, 2, 2), got torch.float32 tensor of shape (5,)"),
         (fgsm, {"epsilon": 0.1, "bounds": (1.0, 0.0)}, ValueError, "bounds must be (least, largest)"),
         (pgd, {"norm": "1"}, ValueError, "norm must be one of 'inf', '2', got '1'"),
         (pgd, {"steps": 0}, ValueError, "steps must be an integer >= 1, got 0"),
         (pgd, {"radius": -1.0}, ValueError, "radius must be a number in [0, inf)"),
         (pgd, {"step_size": float("nan")}, ValueError, "step_size must be a number in [0, inf)"),
-        (pgd, {"norm": "2", "radius": torch.ones(3, 1, 1)}, ValueError, "radius and step_size must be numbers for the"),
+        (pgd, {"norm": "2", "radius": torch.ones(3, 1, 1)}, ValueError,
+         "radius and step_size must be numbers for the norm '2'"),
         (pgd, {"norm": "2", "step_size": torch.ones(3, 1, 1)}, ValueError, "radius and step_size must be numbers"),
         (deepfool, {"steps": 0}, ValueError, "steps must be an integer >= 1, got 0"),
         (deepfool, {"overshoot": -0.1}, ValueError, "overshoot must be a number in [0, inf), got -0.1"),
         (deepfool, {"classes": 0}, ValueError, "classes must be an integer >= 1, got 0"),
     ],
-)
-def test_settings_of_attacks_are_refused(attack, settings, error, message):
-    net, (x, target) = network(), examples()
+)  # fmt: skip
+def test_settings_of_attacks_are_refused(refuses, attack, settings, error, message):
+    x, target = examples()
+    given = [] if attack is deepfool else [target]
     if attack is pgd:
         settings = {"radius": 0.1, "step_size": 0.1, "steps": 1} | settings
-    with pytest.raises(error, match=re.escape(message)):
-        attack(net, x, *([] if attack is deepfool else [target]), **settings)
+    refuses(partial(attack, **settings), [network(), x, *given], error, message)
 
 
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda net, x, y: pgd(net, x, y, radius=torch.ones(3, 1, 1), norm="2", step_size=0.1, steps=1),
-         "radius and step_size must be numbers for the norm '2'"),
-        (lambda net, x, y: fgsm(net, x, y, epsilon=torch.tensor([-1.0])),
-         "epsilon must not be negative, got torch.float32 tensor of shape (1,)"),
-        (lambda net, x, y: fgsm(net, x, y, epsilon=torch.ones(5)),
-         "epsilon must be a number or fit the shape (5, 3, 2, 2), got torch.float32 tensor of shape (5,)"),
-        (lambda net, x, y: fgsm(net, x, 0 * y + 4, epsilon=0.1), "target must be classes from 0 to 3, got"),
-        (lambda _, x, y: fgsm(nn.Flatten(0).eval(), x, y, epsilon=0.1),
-         "model must give scores of two or more classes, got torch.float64 tensor of shape (60,)"),
-        (lambda net, *_: deepfool(net, torch.zeros(5).long()), "x must hold floating-point numbers, got torch.int64"),
-        (lambda net, *_: deepfool(net, "picture"), "x must be a torch.Tensor of shape (... W), got 'picture' (str)"),
-    ],
-)  # fmt: skip
-def test_messages_name_what_came(call, message):
-    with pytest.raises((TypeError, ValueError), match="^" + re.escape(message)):
-        call(network(), *examples())
+def test_pictures_of_deepfool_are_refused(refuses):
+    whole = torch.zeros(5, 3, 2, 2).long()
+    refuses(deepfool, [network(), whole], TypeError, "x must hold floating-point numbers, got torch.int64")
+    refuses(deepfool, [network(), "x"], TypeError, "x must be a torch.Tensor of shape (... W), got 'x' (str)")
 
 
 @pytest.mark.parametrize("norm", ["inf", "2"])
