@@ -120,3 +120,16 @@ def pytest_sessionfinish(session, exitstatus):
     path = chapters.ROOT / build.TESTS
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({**count, "fingerprint": build.fingerprint(chapters.ROOT)}), encoding="utf8")
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    """torchvision; where its compiled operations do not fit this build of torch, without them."""
+    try:
+        import torchvision
+    except RuntimeError:  # built for CUDA, torch for the CPU: its Python parts need none of these operations
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+    return torchvision

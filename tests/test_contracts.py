@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dlref
-from dlref import convnets, generalization, interpretation, neurons, optimization, strategy, train, training
+from dlref import convnets, detection, generalization, interpretation, neurons, optimization, strategy, train, training
 
 DOUBLE = torch.float64
 
@@ -164,7 +164,44 @@ def moments(x: Tensor) -> Tensor:
     return torch.stack(T.batch_moments(x))
 
 
+def boxes(*counts: int) -> Callable[[], tuple[Tensor, ...]]:
+    """Sets of boxes that have an area."""
+
+    def some() -> tuple[Tensor, ...]:
+        low = [3 * torch.rand(count, 2) for count in counts]
+        return tuple(torch.cat((corner, corner + 0.5 + 2 * torch.rand_like(corner)), 1) for corner in low)
+
+    return some
+
+
+def localised(output: Tensor, *, loss: Callable) -> Tensor:
+    """Losses of what a network says of pictures of which every third is empty."""
+    box = torch.linspace(0.2, 0.8, 4, dtype=output.dtype, device=output.device)
+    label = torch.tensor([0.0, 1.0, 0.0], dtype=output.dtype, device=output.device)
+    present = (torch.arange(len(output), device=output.device) % 3 > 0).to(output.dtype)
+    whole = torch.cat((torch.ones_like(box[:1]), box, label))
+    found = loss(output, present[:, None] * whole)
+    return torch.stack(found) if isinstance(found, tuple) else found
+
+
+SINGLE = {"half": "areas of half precision are computed and given in single, as in torchvision"}
+UNFOLDED = dict.fromkeys(("vmap", "jvp"), "torch's unfold has no rule for many gradients at once, and warns")
+HIDDEN = {"nan": "a point that is NaN is one that cannot be seen"}
 FUNCTIONS = {
+    "box_convert": [of(detection.box_convert, None, (2, 5, 4), in_fmt="xyxy", out_fmt="cxcywh")],
+    "box_area": [Example(detection.box_area, boxes(5), lacks=SINGLE)],
+    "clip_boxes_to_image": [Example(partial(detection.clip_boxes_to_image, size=(2, 3)), boxes(5))],
+    "box_iou": [Example(detection.box_iou, boxes(5, 3), lacks=SINGLE)],
+    "generalized_box_iou": [Example(detection.generalized_box_iou, boxes(5, 3), lacks=SINGLE)],
+    "generalized_box_iou_loss": [
+        Example(partial(detection.generalized_box_iou_loss, reduction=reduction), boxes(5, 5), lacks=SINGLE)
+        for reduction in ("none", "mean")
+    ],
+    "localization_losses": [of(localised, None, (4, 8), loss=detection.localization_losses)],
+    "localization_loss": [of(localised, None, (4, 8), loss=partial(detection.localization_loss, box_weight=3.0))],
+    "landmark_loss": [of(detection.landmark_loss, None, (4, 3, 2), (4, 3, 2), lacks=HIDDEN)],
+    "sliding_windows": [of(detection.sliding_windows, None, (2, 3, 6, 5), size=(3, 2), stride=2, lacks=UNFOLDED)],
+    "window_boxes": [of(detection.window_boxes, None, (2, 4, 3, 2), size=8, stride=4, zoom=1.5)],
     "multi_task_loss": [of(multi_task, None, (5, 2), (5, 2))],
     "total_variation": [of(interpretation.total_variation, None, (2, 3, 4, 5))],
     "gram_matrix": [of(interpretation.gram_matrix, None, (2, 3, 4, 5))],
@@ -223,6 +260,8 @@ ARCHITECTURES = {
 #: Functions that have a tensor among their arguments and make none from it, or take a function: why no contract fits.
 OTHERS = {
     **dict.fromkeys(("fit", "fit_seeds", "evaluate", "error_rate", "error_rates"), "take a model"),
+    "localization_targets": "takes lists of boxes",
+    **dict.fromkeys(("linear_to_conv2d", "fully_convolutional"), "take a model; tests/detection/localization"),
     "drawing": "draws a model", "optimize_image": "takes a function",
     **dict.fromkeys(
         ("layer_outputs", "input_gradient", "integrated_gradients", "smooth_grad", "grad_cam", "occlusion",

@@ -23,15 +23,8 @@ def same(close):
 
 
 @pytest.fixture(scope="session")
-def torchvision_models():
-    """torchvision.models; where its compiled operations do not fit this build of torch, without them."""
-    try:
-        import torchvision
-    except RuntimeError:  # built for CUDA, torch for the CPU: the models need none of these operations
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision
+def torchvision_models(torchvision):
+    """torchvision.models."""
     return torchvision.models
 
 
