@@ -62,6 +62,25 @@ def test_integer_refuses():
             _check.integer("n", value, 0)
 
 
+def test_integer_leaves_a_size_that_is_open():
+    """What torch.compile puts in place of a size is no int, and must not become one."""
+
+    class SymInt:
+        def __lt__(self, other):
+            return other > 5
+
+        def __gt__(self, other):
+            return other < 5
+
+        def __str__(self):
+            return "s0"
+
+    size = SymInt()
+    assert _check.integer("n", size, 5, 5) is size
+    with fails(ValueError, "n must be an integer >= 6, got s0"):
+        _check.integer("n", size, 6)
+
+
 INTERVALS = {"[0, 1]": (True, True), "[0, 1)": (True, False), "(0, 1]": (False, True), "(0, 1)": (False, False)}
 
 
@@ -159,6 +178,9 @@ def test_tensor():
         _check.tensor("x", value.long(), "B D")
     with fails(ValueError, "x must have shape (B, D=2), got torch.float32 tensor of shape (2, 3)"):
         _check.tensor("x", value, "B D", D=2)
+    with fails(ValueError, "x must not be empty, got torch.float32 tensor of shape (0, 3)"):
+        _check.tensor("x", value[:0], "B D")
+    assert _check.tensor("x", value[:0], "B D", empty=True).shape == (0, 3)
 
 
 def test_binary_labels():
@@ -171,6 +193,9 @@ def test_binary_labels():
             _check.binary_labels("y", value, 2)
     with fails(ValueError, "y must have shape (2,), got int64 array of shape (2, 1)"):
         _check.binary_labels("y", np.array([[0], [1]]), 2)
+    assert _check.binary_labels("y", np.eye(2), (2, 2)).tolist() == [[1, 0], [0, 1]]
+    with fails(ValueError, "y must have shape (2, 3), got float64 array of shape (2, 2)"):
+        _check.binary_labels("y", np.eye(2), (2, 3))
     with fails(ValueError, "y must hold only 0 and 1, got -1 among them"):
         _check.binary_labels("y", np.array([1, -1]), 2)
     with fails(ValueError, "y must hold only 0 and 1, got nan among them"):

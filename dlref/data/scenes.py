@@ -68,8 +68,8 @@ def digit_scenes(
     """Handwritten digits pasted on parts of photographs: made scenes, real pixels.
 
     :What: digits of :func:`digits` on parts of :func:`photograph` and of scikit-learn's
-        two photographs; the ink is light where the photograph is dark, and dark where
-        it is light. A box is as tight as the ink.
+        two photographs; the photographs are darkened to 0.6 of their brightness, the
+        ink has a light colour of its own for each digit. A box is as tight as the ink.
     :Size: as asked for; a second for two thousand scenes of 64 x 64.
     :Split: ``train``, ``dev`` and ``test`` share no digit and no photograph.
     :Shapes: ``images (count, 3, size, size)`` float32 in [0, 1]; for each picture

@@ -82,6 +82,64 @@ def test_steps_end_within_an_epoch(close):
     assert len(run.history["loss"]) == 2
 
 
+def test_defaults_are_five_seeds_and_batches_of_32(close):
+    runs = fit_seeds(small, F.cross_entropy, (X, Y), optimizer=RULES["adam"], epochs=2)
+    assert [run.seed for run in runs] == [0, 1, 2, 3, 4]
+    (spelled,) = fit_seeds(small, F.cross_entropy, (X, Y), optimizer=RULES["adam"], epochs=2, seeds=1, batch_size=32)
+    close(runs[0].model.state_dict(), spelled.model.state_dict(), rtol=1e-5, atol=1e-6)
+
+
+def test_networks_go_to_the_device(monkeypatch):
+    """The default one, or the one that is given: meta is noticed, where nothing can be trained."""
+    seen = []
+
+    def watch(runs, loss, train, valid, optimizer, total, checks):
+        seen.append((runs[0].model[0].weight.device.type, checks["device"].type))
+
+    monkeypatch.setattr(module, "_side_by_side", watch)
+    monkeypatch.setattr(module, "default_device", lambda: torch.device("meta"))
+    fit_seeds(small, F.cross_entropy, (X, Y), optimizer=RULES["adam"], seeds=1, epochs=1)
+    assert seen.pop() == ("meta", "meta")
+    fit_seeds(small, F.cross_entropy, (X, Y), optimizer=RULES["adam"], seeds=1, epochs=1, device=torch.device("cpu"))
+    assert seen.pop() == ("cpu", "cpu")
+
+
+def test_networks_with_buffers_are_never_stacked(monkeypatch):
+    monkeypatch.setattr(module, "_side_by_side", lambda *_: pytest.fail("stacked"))
+    fit_seeds(normalised, F.cross_entropy, (X, Y), optimizer=RULES["adam"], seeds=1, epochs=1)
+
+
+def test_what_cannot_go_on_side_by_side_begins_anew(close):
+    """The third step of the second epoch is refused, after weights have been handed back."""
+    calls = []
+
+    def loss(output, target):
+        calls.append(len(output))
+        if len(calls) == 7:
+            raise RuntimeError("vmap: not this one")
+        return F.cross_entropy(output, target)
+
+    settings = {"epochs": 3, "batch_size": 16}
+    (run,) = fit_seeds(small, loss, (X, Y), optimizer=RULES["adam"], seeds=1, **settings)
+    seed(0)
+    alone = small()
+    seed(0)
+    fit(alone, F.cross_entropy, (X, Y), optimizer=RULES["adam"](alone.parameters()), seed=0, **settings)
+    close(run.model.state_dict(), alone.state_dict(), rtol=1e-6, atol=1e-7)
+    assert len(run.history["loss"]) == 3
+
+
+def test_sums_of_losses_are_in_double_precision():
+    """A hundred batches of the same loss have it as their mean, to the last digit."""
+
+    def loss(output, target):
+        return 0 * F.cross_entropy(output, target) + 0.1
+
+    x, y = X.repeat(20, 1), Y.repeat(20)
+    (run,) = fit_seeds(small, loss, (x, y), optimizer=RULES["momentum"], seeds=1, epochs=1, batch_size=8)
+    assert run.history["loss"] == [pytest.approx(torch.tensor(0.1).item(), rel=1e-14)]
+
+
 def test_a_loss_that_is_not_finite_names_its_seed():
     with pytest.raises(FloatingPointError, match=r"^loss of seed 0 is nan in epoch 1$"):
         fit_seeds(small, F.cross_entropy, (X * float("nan"), Y), optimizer=RULES["adam"], seeds=2, epochs=1)
@@ -116,6 +174,8 @@ def test_error_rates_have_the_seeds_of_their_runs():
     with torch.no_grad():
         flipped.weight.copy_(-torch.eye(3))
     runs = [SeedRun(7, nn.Identity(), {}), SeedRun(2, flipped, {})]
+    with pytest.raises(ValueError, match=r"^runs must have at least one run, got none$"):
+        error_rates([], (torch.eye(3), torch.arange(3)))
     found = error_rates(runs, (torch.eye(3), torch.arange(3)))
     assert found.seeds == (7, 2)
     assert found.values.tolist() == [0.0, 1.0]

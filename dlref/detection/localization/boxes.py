@@ -158,9 +158,9 @@ def generalized_box_iou(
     r"""IoU, less the part of the smallest box around both that neither covers.
 
     .. math::
-        \mathrm{GIoU}(A, B) = \mathrm{IoU}(A, B) - \frac{|C| - |A \cup B|}{|C|}
+        \mathrm{GIoU}(A, B) = \mathrm{IoU}(A, B) - \frac{|E| - |A \cup B|}{|E|}
 
-    with C the smallest box that holds both. It is 1 for equal boxes, and falls towards
+    with E the smallest box that holds both. It is 1 for equal boxes, and falls towards
     -1 the further they are apart, where the IoU is 0 for all that do not meet.
 
     Args:

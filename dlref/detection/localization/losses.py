@@ -127,8 +127,8 @@ def localization_losses(
         ValueError: if the shapes differ, or there are fewer than 6 numbers a picture.
 
     Source:
-        Redmon et al. (2016), arXiv:1506.02640, equation 3, with cross-entropies in
-        place of its squared errors for presence and class.
+        After Redmon et al. (2016), arXiv:1506.02640, equation 3, which takes squared
+        errors of presence, class and the roots of width and height as well.
 
     Example:
         >>> target = torch.tensor([[1.0, 0.5, 0.7, 0.3, 0.4, 0.0, 1.0, 0.0]])
@@ -156,7 +156,9 @@ def localization_losses(
     made = torch.where(counts, output[:, 1:], 0)
     known = torch.where(counts, target[:, 1:], 0)
     box = ((made[:, :4] - known[:, :4]) ** 2).sum(1)
-    label = -(known[:, 4:] * F.log_softmax(made[:, 4:], 1)).sum(1)
+    wanted = known[:, 4:]
+    price = torch.where(wanted > 0, -wanted * F.log_softmax(made[:, 4:], 1), 0)
+    label = price.sum(1)
     return LossParts(presence, present * box, present * label)
 
 
@@ -166,7 +168,7 @@ def localization_loss(
     *,
     box_weight: float = 1.0,
 ) -> Float[Tensor, ""]:
-    r"""Mean over the pictures of :math:`\ell_p + \lambda \ell_b + \ell_c`.
+    r"""Mean over the pictures of :math:`\ell_p + \lambda \ell_b + \ell_c`; 0 of none.
 
     Args:
         output: (B, 1 + 4 + K), see :func:`localization_losses`.
@@ -188,7 +190,8 @@ def localization_loss(
     """
     _check.real("box_weight", box_weight, "[0, inf)")
     parts = localization_losses(output, target)
-    return (parts.presence + box_weight * parts.box + parts.label).mean()
+    every = parts.presence + box_weight * parts.box + parts.label
+    return every.sum() / max(len(every), 1)
 
 
 def landmark_loss(

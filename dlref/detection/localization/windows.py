@@ -4,8 +4,6 @@ Shape legend: B pictures, C channels, H W picture, h w window; R S windows along
 rows and columns.
 """
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,6 +38,15 @@ ELEMENTWISE = (
     nn.Sigmoid,
     nn.Softplus,
     nn.Tanh,
+)
+
+# layers whose output at one place depends on the whole map, so on the picture's size
+WHOLE_MAP = (
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.GroupNorm,
+    nn.InstanceNorm2d,
+    nn.LayerNorm,
 )
 
 
@@ -100,8 +107,9 @@ def fully_convolutional(
 
     What was flattened stays a map, so that the network also takes larger pictures, and
     gives one output for each window of the old size, as far apart as the product of
-    the strides. The outputs are those of the windows cut out one by one if no layer
-    pads; with padding, a window cut out has zeros around it where the picture goes on.
+    the strides. In evaluation mode the outputs are those of the windows cut out one by
+    one if no layer pads or rounds the size of its output up; with padding, a window cut
+    out has zeros around it where the picture goes on.
 
     Args:
         model: layers for pictures, one ``nn.Flatten()``, then linear layers and
@@ -115,8 +123,9 @@ def fully_convolutional(
     Raises:
         TypeError: if the model is no ``nn.Sequential``, or a size no integer.
         ValueError: if there is not just one ``nn.Flatten()``, the model takes no such
-            windows, or a layer behind ``Flatten`` is neither linear nor an activation
-            that treats each number by itself.
+            windows, a layer in front of ``Flatten`` looks at a whole map (adaptive
+            pooling, layer, group or instance norm), or one behind it is neither linear
+            nor an activation that treats each number by itself.
 
     Source:
         Sermanet et al. (2014), arXiv:1312.6229, section 3.5.
@@ -139,6 +148,13 @@ def fully_convolutional(
         )
     first, behind = layers[: flat[0]], layers[flat[0] + 1 :]
     trunk = nn.Sequential(*first)
+    whole_map = [m for m in trunk.modules() if isinstance(m, WHOLE_MAP)]
+    if whole_map:
+        got = type(whole_map[0]).__name__
+        raise ValueError(
+            "model must have no layer in front of its Flatten that looks at the whole "
+            f"map, got {got}"
+        )
     weight = next(model.parameters(), torch.zeros(()))
     window = torch.zeros(1, channels, rows, columns).to(weight)
     try:
@@ -195,7 +211,7 @@ def sliding_windows(
         torch.Size([1, 8, 2, 3, 14, 14])
     """
     _check.tensor("x", x, "B C H W", empty=True)
-    sides: Sequence[int] = (size, size) if isinstance(size, int) else size
+    sides = size if isinstance(size, tuple) else (size, size)
     height, width = (_check.integer("size", side, 1) for side in sides)
     stride = _check.integer("stride", stride, 1)
     if height > x.shape[2] or width > x.shape[3]:
@@ -210,7 +226,13 @@ def sliding_windows(
 def window_boxes(
     boxes: Float[Tensor, "B 4 R S"], size: int, stride: int, *, zoom: float = 1.0
 ) -> Float[Tensor, "B R S 4"]:
-    """Where in the picture the boxes lie that a network gave for each window.
+    r"""Where in the picture the boxes lie that a network gave for each window.
+
+    .. math::
+        x_c = (s j + m b_x) / z, \quad y_c = (s i + m b_y) / z, \quad
+        w = m b_w / z, \quad h = m b_h / z
+
+    for the window in row i and column j, steps of s, windows of m and a zoom of z.
 
     Args:
         boxes: (B, 4, R, S) centre, width and height in parts of the window.

@@ -70,6 +70,17 @@ def test_no_pictures():
     parts = localization_losses(torch.zeros(0, 7), torch.zeros(0, 7))
     assert isinstance(parts, LossParts)
     assert [part.shape for part in parts] == [(0,)] * 3
+    assert localization_loss(torch.zeros(0, 7), torch.zeros(0, 7)).item() == 0
+
+
+def test_a_class_that_is_not_there_may_be_impossible():
+    output, target = example()
+    output[0, 5] = -torch.inf
+    output.requires_grad_()
+    loss = localization_losses(output, target).label
+    assert loss.item() == pytest.approx(-math.log(0.8 / 0.9))
+    loss.sum().backward()
+    assert output.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("function", [localization_losses, localization_loss])

@@ -1,5 +1,6 @@
 """Mirrors dlref/detection/localization/windows.py."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -184,7 +185,7 @@ def test_mode_and_layers_in_front_are_those_of_the_model():
         ),
         (
             lambda: fully_convolutional(
-                nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(2), nn.Flatten(), nn.Linear(1, 1)), (1, 4, 4)
+                nn.Sequential(nn.AvgPool2d(4), nn.Flatten(2), nn.Flatten(), nn.Linear(1, 1)), (1, 4, 4)
             ),
             ValueError,
             "model must have one nn.Flatten() with its usual axes, got 1",
@@ -248,10 +249,26 @@ def test_windows_are_crops(rows, columns, height, width, stride):
     assert found.data_ptr() == x.data_ptr(), "no copy"
 
 
+@pytest.mark.parametrize("layer", [nn.AdaptiveAvgPool2d(2), nn.GroupNorm(1, 4), nn.InstanceNorm2d(4)])
+def test_layers_that_look_at_the_whole_map_are_refused(refuses, layer):
+    trunk = nn.Sequential(nn.Conv2d(3, 4, 3), layer)
+    model = nn.Sequential(trunk, nn.Flatten(), nn.Linear(16, 2))
+    message = "model must have no layer in front of its Flatten that looks at the whole map, got "
+    message += type(layer).__name__
+    refuses(fully_convolutional, (model, (3, 4, 4)), ValueError, message)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_numpys_numbers_are_sizes_too():
+    x = torch.zeros(1, 1, 5, 4)
+    assert sliding_windows(x, np.int64(3), np.int64(2)).shape == (1, 2, 1, 1, 3, 3)
+
+
 def test_windows_have_stride_one_by_default():
     assert sliding_windows(torch.zeros(1, 1, 5, 4), 3).shape == (1, 3, 2, 1, 3, 3)
 
 
+@pytest.mark.verifies("eq-window-boxes")
 @given(st.floats(0.25, 4), st.integers(1, 6), st.integers(8, 40))
 def test_boxes_come_back_to_the_picture(zoom, stride, size):
     """A box of the picture, written in the unit of a window of the zoomed picture, comes out again."""
