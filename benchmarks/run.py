@@ -29,6 +29,7 @@ from dlref.convnets import (
     max_pool2d,
     vgg16,
 )
+from dlref.detection import fully_convolutional, sliding_windows
 from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from dlref.train import fit
 from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_, normalize
@@ -180,6 +181,25 @@ def pictures() -> dict[str, Pair]:
     found = {f"{name}, to a forward pass": lambda way=way: (way, asked(net)) for name, way in ways.items()}
     transfer = partial(interpretation.style_transfer, vgg, x, x, x, **layers, **ten)
     return found | {"style_transfer, 10 steps, to a forward pass": lambda: (transfer, asked(vgg))}
+
+
+def windows() -> dict[str, Pair]:
+    """289 windows of 32 x 32 cut out of a picture of 96 x 96, beside one pass over it."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 5, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1024, 128), nn.ReLU(), nn.Linear(128, 15),
+    ).eval()  # fmt: skip
+    wide, x = fully_convolutional(net, (3, 32, 32)), torch.rand(1, 3, 96, 96)
+
+    def one_by_one() -> torch.Tensor:
+        with torch.no_grad():
+            return net(sliding_windows(x, 32, 4).reshape(-1, 3, 32, 32))
+
+    def at_once() -> torch.Tensor:
+        with torch.no_grad():
+            return wide(x)
+
+    return {"windows one by one, to one pass": lambda: (one_by_one, at_once)}
 
 
 def convolutions(batch: int) -> dict[str, Pair]:
@@ -358,7 +378,15 @@ def main() -> None:
 def everything(size: int, batch: int, *, compiled: bool) -> dict[str, Pair]:
     """All rows of the table."""
     return (
-        optimizers(size) | lenet() | layers() | maps() | pictures() | convolutions(batch) | training() | books(compiled)
+        optimizers(size)
+        | lenet()
+        | layers()
+        | maps()
+        | pictures()
+        | windows()
+        | convolutions(batch)
+        | training()
+        | books(compiled)
     )
 
 

@@ -38,9 +38,10 @@ def check(numbers: Mapping[str, Any]) -> None:
         tried = {row["rate"] for row in numbers["rates"] if row["arm"] == arm}
         (chosen,) = {row["rate"] for row in numbers["runs"] if row["arm"] == arm}
         assert min(tried) < chosen < max(tried)  # check: localiser-rates-between
-    for lighter, heavier in pairwise(WEIGHTS):
-        assert gain(numbers, heavier, lighter, "overlap", 1 - 0.05 / 4).low > 0  # check: weight-places
-    assert gain(numbers, WEIGHTS[2], WEIGHTS[1], "class error", 1 - 0.05 / 4).low > 0  # check: weight-misnames
+    light, heavy = WEIGHTS[0], WEIGHTS[2]
+    assert gain(numbers, heavy, light, "overlap", 1 - 0.05 / 3).low > 0  # check: weight-places
+    assert gain(numbers, heavy, light, "class error", 1 - 0.05 / 3).low > 0.1  # check: weight-misnames
+    assert gain(numbers, light, heavy, "right", 1 - 0.05 / 3).low > 0  # check: weight-fewer-right
     for measure in MEASURES:
         gap = gain(numbers, EASY, EASY_FREE, measure, 1 - 0.05 / 3)
         assert gap.low < 0 < gap.high  # check: mask-no-difference
@@ -53,24 +54,27 @@ def check(numbers: Mapping[str, Any]) -> None:
             found = np.array([size["found"] for size in row["sizes"]])
             best = found.argmax(0)
             assert best[0] == 0
-            assert (best[1:3] == 1).all()
+            assert (best[2:4] == 1).all()
             assert best[-1] == 2  # check: sizes-share
-            assert sum(row["found by any"]) > 0.95 * sum(row["digits"])
-            assert found.sum(1).max() < 0.9 * sum(row["digits"])  # check: three-sizes
+            missed = sum(row["digits"]) - np.append(found.sum(1), sum(row["found by any"]))
+            assert 2 * missed[3] < missed[:3].min()  # check: three-sizes
 
 
 def words(numbers: Mapping[str, Any]) -> dict[str, str]:
     """Numbers that stand in the page's sentences."""
     easy, hard = slid(numbers, EASY), slid(numbers, WEIGHTS[1])
+    told = {"light": WEIGHTS[0], "heavy": WEIGHTS[2], "mask": WEIGHTS[1], "free": FREE}
     return {
         "wrong-easy": f"{np.mean([row['sizes'][1]['wrong'] for row in easy]) / sum(easy[0]['digits']):.0f}",
         "wrong-hard": f"{np.mean([row['sizes'][1]['wrong'] for row in hard]) / sum(hard[0]['digits']):.0f}",
         "one-size": f"{100 * np.mean([sum(row['sizes'][1]['found']) / sum(row['digits']) for row in hard]):.0f}",
         "any-size": f"{100 * np.mean([sum(row['found by any']) / sum(row['digits']) for row in hard]):.0f}",
-        **{f"overlap-{arm.split()[-1]}": f"{of(numbers, arm, 'overlap').mean:.2f}" for arm in WEIGHTS},
-        **{
-            f"class-error-{arm.split()[-1]}": f"{100 * of(numbers, arm, 'class error').mean:.0f}" for arm in WEIGHTS[1:]
-        },
+        **{f"overlap-{name}": f"{of(numbers, arm, 'overlap').mean:.2f}" for name, arm in told.items()},
+        **{f"misnamed-{name}": f"{100 * of(numbers, arm, 'class error').mean:.0f}" for name, arm in told.items()},
+        "right-light": f"{100 * of(numbers, WEIGHTS[0], 'right').mean:.0f}",
+        "right-heavy": f"{100 * of(numbers, WEIGHTS[2], 'right').mean:.0f}",
+        "found-hard": f"{100 * np.mean([sum(row['sizes'][2]['found']) / sum(row['digits']) for row in hard]):.0f}",
+        "found-easy": f"{100 * np.mean([sum(row['sizes'][2]['found']) / sum(row['digits']) for row in easy]):.0f}",
     }
 
 
