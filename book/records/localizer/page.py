@@ -73,8 +73,8 @@ def words(numbers: Mapping[str, Any]) -> dict[str, str]:
         **{f"misnamed-{name}": f"{100 * of(numbers, arm, 'class error').mean:.0f}" for name, arm in told.items()},
         "right-light": f"{100 * of(numbers, WEIGHTS[0], 'right').mean:.0f}",
         "right-heavy": f"{100 * of(numbers, WEIGHTS[2], 'right').mean:.0f}",
-        "found-hard": f"{100 * np.mean([sum(row['sizes'][2]['found']) / sum(row['digits']) for row in hard]):.0f}",
-        "found-easy": f"{100 * np.mean([sum(row['sizes'][2]['found']) / sum(row['digits']) for row in easy]):.0f}",
+        "any-easy": f"{100 * np.mean([sum(row['found by any']) / sum(row['digits']) for row in easy]):.0f}",
+        "wrong-all": f"{np.mean([sum(k['wrong'] for k in row['sizes']) / sum(row['digits']) for row in hard]):.0f}",
     }
 
 

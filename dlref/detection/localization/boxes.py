@@ -133,7 +133,8 @@ def box_iou(
 
     Returns:
         (N, M), in single precision if the boxes are in half; a set may be empty. Two
-        boxes that both have no area have an IoU of 0.
+        boxes that both have no area have an IoU of 0. Areas must be numbers of their
+        type: in single precision, sides between about 1e-19 and 1e19.
 
     Raises:
         TypeError, ValueError: as :func:`box_convert`.
