@@ -96,9 +96,8 @@ def about(name: str, root: Path = chapters.ROOT) -> str:
 
 
 def shown(page: Path) -> list[str]:
-    """The records that a page shows, each once, however many of its pictures that are."""
-    found = re.findall(r"^```\{record\} (\w+)", page.read_text(encoding="utf8"), flags=re.MULTILINE)
-    return list(dict.fromkeys(found))
+    """The records that a page shows, one for each of their pictures."""
+    return re.findall(r"^```\{record\} (\w+)", page.read_text(encoding="utf8"), flags=re.MULTILINE)
 
 
 def make(name: str, root: Path = chapters.ROOT) -> None:

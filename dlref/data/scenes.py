@@ -67,15 +67,17 @@ def digit_scenes(
 ) -> Scenes:
     """Handwritten digits pasted on parts of photographs: made scenes, real pixels.
 
-    :What: digits of :func:`digits` on parts of :func:`photograph` and of scikit-learn's
-        two photographs; the photographs are darkened to 0.6 of their brightness, the
-        ink has a light colour of its own for each digit. A box is as tight as the ink.
+    The digits are those of :func:`digits`, the photographs those of :func:`photograph`
+    and scikit-learn's two.
+
+    :What: digits in light inks of several colours on parts of photographs, which are
+        darkened to 0.6 of their brightness.
     :Size: as asked for; a second for two thousand scenes of 64 x 64.
     :Split: ``train``, ``dev`` and ``test`` share no digit and no photograph.
-    :Shapes: ``images (count, 3, size, size)`` float32 in [0, 1]; for each picture
-        ``boxes (objects, 4)`` float32 and ``labels (objects,)`` int64.
-    :Licence: CC BY-SA 3.0 (MNIST); the photographs public domain, CC0, and CC BY 2.0
-        (china and flower, by danielbuechele and vultilion).
+    :Shapes: ``images (count, 3, size, size)``, ``boxes (objects, 4)`` float32,
+        ``labels (objects,)`` int64.
+    :Licence: CC BY-SA 3.0 (MNIST); photographs public domain, CC0, and CC BY 2.0
+        (danielbuechele, vultilion).
 
     Args:
         count: how many scenes.
@@ -127,16 +129,18 @@ def digit_windows(
 ) -> Scenes:
     """Windows cut out of scenes: with one digit, or with what else windows may hold.
 
-    :What: two windows of each scene of up to three digits and twice the window's side.
-        The first holds one of the scene's digits wholly, at a place drawn at random, if
-        there is a digit; the second lies anywhere. A digit that is cut off by the
-        window's edge does not count; of several that lie inside, the one nearest to the
-        middle does.
+    There are two windows of each scene of up to three digits and twice the window's
+    side. The first holds one of the scene's digits wholly, at a place drawn at random,
+    if there is a digit; the second lies anywhere. A digit that is cut off by the
+    window's edge does not count; of several that lie inside, the one nearest to the
+    middle does.
+
+    :What: windows of such scenes, with a whole digit, parts of digits, or none.
     :Size: as asked for.
-    :Split: see :func:`digit_scenes`.
-    :Shapes: ``images (count, 3, size, size)`` float32 in [0, 1]; for each picture
-        ``boxes`` (0 or 1, 4) float32 and ``labels`` (0 or 1,) int64.
-    :Licence: see :func:`digit_scenes`.
+    :Split: as ``digit_scenes``.
+    :Shapes: ``images (count, 3, size, size)``, ``boxes (0 or 1, 4)`` float32,
+        ``labels (0 or 1,)`` int64.
+    :Licence: as ``digit_scenes``.
 
     Args:
         count: how many windows.

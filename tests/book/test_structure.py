@@ -133,7 +133,7 @@ def test_every_checked_sentence_has_its_check_and_every_check_its_sentence():
     wanted = {page: chapters.sentences(page) for page in PAGES}
     tests = chapters.checking()
     for page in PAGES:
-        recorded = [name for found in record.shown(page) for name in record.checks(found)]
+        recorded = [name for found in dict.fromkeys(record.shown(page)) for name in record.checks(found)]
         cells = recorded + [
             name for cell in chapters.code_cells(chapters.read(page)) for name in chapters.checks_in(cell)
         ]

@@ -26,6 +26,12 @@ def test_windows_are_as_many_as_torchs(size, kernel, stride, padding, dilation, 
     assert found[:4] == ((kernel, 2), (stride, 1), (padding, 0), (dilation, 1))
 
 
+def test_a_window_that_is_rounded_up_to_may_be_larger_than_the_image():
+    x = torch.zeros(1, 1, 2, 9)
+    found = Window.of(output_size, x, (3, 1), (2, 1), 0, 1, True)
+    assert found.size == F.max_pool2d(x, (3, 1), (2, 1), ceil_mode=True).shape[2:] == (1, 9)
+
+
 def test_stride_is_that_of_the_kernel_by_default():
     found = Window.of(output_size, torch.zeros(1, 1, 6, 7), (2, 3), None, 0, 1, False)
     assert found == Window((2, 3), (2, 3), (0, 0), (1, 1), (3, 2))

@@ -53,6 +53,8 @@ def test_pixels_beside_the_image_are_not_inside():
     found = geometry.inside(x, (3, 3), (3, 4))
     for p, q, k, l in product(range(3), range(4), range(3), range(3)):
         assert found[p, q, k, l] == (0 <= p + k - 1 < 3 and 0 <= q + l - 2 < 2)
+    places = Geometry((2, 1), (3, 1), (1, 0))._places(0, (2, 1), (3, 1), x.device)
+    assert places.tolist() == [[-1, 2], [1, 4], [3, 6]]
     assert geometry.inside(x.to("meta"), (3, 3), (3, 4)).device.type == "meta"
     assert geometry._places(0, (3, 3), (3, 4), "meta").device.type == "meta"
 
