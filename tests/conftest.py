@@ -12,7 +12,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tools import build, chapters
 
@@ -23,6 +23,10 @@ settings.load_profile("dlref")
 if cases := os.environ.get("DLREF_CASES"):  # tools/fuzz.py asks for so many, other ones each time
     settings.register_profile("many", settings.get_profile("dlref"), max_examples=int(cases), derandomize=False)
     settings.load_profile("many")
+if os.environ.get("DLREF_PLANTED"):  # tools/mutants.py wants to know whether a test fails, not on how small a case
+    first = (Phase.explicit, Phase.reuse, Phase.generate)
+    settings.register_profile("planted", settings.get_profile("dlref"), phases=first, report_multiple_bugs=False)
+    settings.load_profile("planted")
 
 torch.testing.assert_close(0, 0)  # its first call imports for a second: here, once for all processes forked later
 

@@ -69,7 +69,7 @@ def plant(module: str, before: dict | None = None) -> dict:
         settings += SETTINGS.format(module=module, tests=tests_of(module))
         (folder / "pyproject.toml").write_text(settings, encoding="utf8")
         mutmut = [sys.executable, "-m", "mutmut"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAXTYPING_DISABLE": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAXTYPING_DISABLE": "1", "DLREF_PLANTED": "1"}
         subprocess.run([*mutmut, "run", *names], cwd=folder, env=environment, check=True)
         meta = json.loads((folder / "mutants" / f"{module}.meta").read_text(encoding="utf8"))
         codes = {key: code for key, code in meta["exit_code_by_key"].items() if not names or key in names}
