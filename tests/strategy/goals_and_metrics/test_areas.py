@@ -98,12 +98,26 @@ def test_only_the_order_of_scores_counts():
 
 
 def test_what_is_undefined_is_said():
-    with pytest.warns(UserWarning, match="y_true holds one class; the area is NaN"):
+    with pytest.warns(UserWarning, match=r"^y_true holds one class; the area is NaN$"):
         assert np.isnan(roc_auc_score([1, 1], [0.1, 0.2]))
-    with pytest.warns(UserWarning, match="no example is positive; the average precision is 0"):
+    with pytest.warns(UserWarning, match=r"^no example is positive; the average precision is 0$"):
         assert average_precision_score([0, 0], [0.1, 0.2]) == 0
-    with pytest.warns(UserWarning, match="a class without examples has an area of NaN"):
+    with pytest.warns(UserWarning, match=r"^a class without examples has an area of NaN$"):
         assert np.isnan(roc_auc_score([0, 1], [0.1, 0.2], sample_weight=[0, 1]))
+
+
+def test_a_class_that_does_not_occur_leaves_the_mean_open():
+    prob = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.5, 0.5, 0]])
+    with pytest.warns(UserWarning, match=r"^a class without examples has an area of NaN$"):
+        assert np.isnan(roc_auc_score([0, 1, 0], prob, multi_class="ovr", labels=[0, 1, 2]))
+    with pytest.warns(UserWarning, match=r"^a class without examples has an area of NaN$"):
+        assert roc_auc_score([0, 1, 0], prob, multi_class="ovr", labels=[0, 1, 2], average="weighted") > 0
+
+
+def test_the_whole_curve_may_be_asked_for_by_name():
+    true, prob = [0, 1, 2, 1], np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.5, 0.5, 0], [0.2, 0.4, 0.4]])
+    usual = roc_auc_score(true, prob, multi_class="ovr")
+    assert roc_auc_score(true, prob, multi_class="ovr", max_fpr=1.0) == usual
 
 
 PROB = np.full((3, 3), 1 / 3)
@@ -113,6 +127,26 @@ PROB = np.full((3, 3), 1 / 3)
     ("call", "message"),
     [
         (lambda: roc_auc_score([0, 1, 2], PROB), "multi_class must be one of 'ovr', 'ovo', got 'raise'"),
+        *(
+            (lambda score=score: score([], [0.1]), "y_true must hold a class for each example, got float64 array")
+            for score in (roc_auc_score, average_precision_score)
+        ),
+        *(
+            (lambda score=score: score([0, 1], [0.1]), "y_score must hold a number for each of 2 examples, got float64")
+            for score in (roc_auc_score, average_precision_score)
+        ),
+        (
+            lambda: average_precision_score([0, 1, 2], [[0.1], [0.2]]),
+            "y_score must hold a number for each of 3 examples, got float64 array of shape (2, 1)",
+        ),
+        (
+            lambda: roc_auc_score([0, 1, 0], PROB[:, :2]),
+            "y_score must hold a number for each of 3 examples, got float64 array of shape (3, 2)",
+        ),
+        (
+            lambda: roc_auc_score([0, 1, 2], PROB, multi_class="ovr", labels=[]),
+            "labels must hold a class for each example, got float64 array of shape (0,)",
+        ),
         (
             lambda: roc_auc_score([0, 1, 2], PROB, multi_class="ovr", max_fpr=0.5),
             "max_fpr must be left out with more than two classes",
