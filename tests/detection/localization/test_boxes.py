@@ -111,8 +111,18 @@ def test_facts_of_two_squares():
     for factor in (1e-3, 10.0, 1e4):
         assert box_iou(one * factor, other * factor).item() == pytest.approx(1 / 7)
     assert box_iou(one / 2, one / 2 + 2).item() == 0
+    shared = 1.0
+    assert 2 * shared / (box_area(one) + box_area(other)).item() == 0.25, "Dice counts what is shared twice"
     near, far = (generalized_box_iou(one, one + shift).item() for shift in (3.0, 30.0))
     assert 0 > near > far > -1
+
+
+def test_a_box_agrees_with_itself():
+    """With 1 added to the sides of the areas, but not of what is shared, it would not: 100 of 121 + 121 - 100."""
+    box = torch.tensor([[0.0, 0, 10, 10]])
+    assert box_iou(box, box).item() == 1
+    side = (box[0, 2] - box[0, 0]).item()
+    assert side**2 / (2 * (side + 1) ** 2 - side**2) == pytest.approx(0.704, abs=5e-4)
 
 
 def test_boxes_without_area():
