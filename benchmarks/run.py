@@ -29,7 +29,7 @@ from dlref.convnets import (
     max_pool2d,
     vgg16,
 )
-from dlref.detection import fully_convolutional, sliding_windows
+from dlref.detection import box_iou, fully_convolutional, grid_targets, nms, sliding_windows
 from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from dlref.train import fit
 from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_, normalize
@@ -200,6 +200,25 @@ def windows() -> dict[str, Pair]:
             return wide(x)
 
     return {"windows one by one, to one pass": lambda: (one_by_one, at_once)}
+
+
+def detectors() -> dict[str, Pair]:
+    """Suppression of 1000 boxes beside their overlaps alone; grid targets of 256 pictures beside one by one."""
+    low = 200 * torch.rand(1000, 2)
+    boxes, scores = torch.cat((low, low + 5 + 40 * torch.rand(1000, 2)), 1), torch.rand(1000)
+    pictures = [4 + 40 * torch.rand(8, 2).repeat(1, 2) + torch.tensor([-3.0, -3, 3, 3]) for _ in range(256)]
+    labels = [torch.randint(0, 10, (8,)) for _ in pictures]
+
+    def targets(sets: list[torch.Tensor], names: list[torch.Tensor]) -> torch.Tensor:
+        return grid_targets(sets, names, (64, 64), (8, 8), 10)
+
+    def one_by_one() -> list[torch.Tensor]:
+        return [targets([box], [label]) for box, label in zip(pictures, labels, strict=True)]
+
+    return {
+        "nms of 1000 boxes, to their IoU": lambda: (partial(nms, boxes, scores, 0.5), partial(box_iou, boxes, boxes)),
+        "grid_targets of 256 pictures, to one by one": lambda: (partial(targets, pictures, labels), one_by_one),
+    }
 
 
 def convolutions(batch: int) -> dict[str, Pair]:
@@ -384,6 +403,7 @@ def everything(size: int, batch: int, *, compiled: bool) -> dict[str, Pair]:
         | maps()
         | pictures()
         | windows()
+        | detectors()
         | convolutions(batch)
         | training()
         | books(compiled)

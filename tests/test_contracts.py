@@ -187,7 +187,25 @@ def localised(output: Tensor, *, loss: Callable) -> Tensor:
 SINGLE = {"half": "areas of half precision are computed and given in single, as in torchvision"}
 UNFOLDED = dict.fromkeys(("vmap", "jvp"), "torch's unfold has no rule for many gradients at once, and warns")
 HIDDEN = {"nan": "a point that is NaN is one that cannot be seen"}
+
+
+def gridded(output: Tensor) -> Tensor:
+    """Losses of what a network says of a grid with an object in one cell of each picture."""
+    target = torch.zeros_like(output[:, :, :, :1, :1])
+    target[:, :, :7] = torch.tensor([1, 0.3, 0.6, 1.5, 0.8, 0, 1], dtype=output.dtype)[:, None, None]
+    target = F.pad(target, (1, output.shape[4] - 2, 0, output.shape[3] - 1))
+    return torch.stack(detection.grid_losses(output, target, (16, 24)))
+
+
+def sizes(*counts: int) -> Callable[[], tuple[Tensor, ...]]:
+    """Widths and heights."""
+    return lambda: tuple(0.5 + 2 * torch.rand(count, 2) for count in counts)
+
+
 FUNCTIONS = {
+    "shape_iou": [Example(detection.shape_iou, sizes(4, 3))],
+    "grid_values": [of(detection.grid_values, None, (2, 1, 7, 2, 3), size=(16, 24))],
+    "grid_losses": [of(gridded, None, (2, 1, 7, 2, 3))],
     "box_convert": [of(detection.box_convert, None, (2, 5, 4), in_fmt="xyxy", out_fmt="cxcywh")],
     "box_area": [Example(detection.box_area, boxes(5), lacks=SINGLE)],
     "clip_boxes_to_image": [Example(partial(detection.clip_boxes_to_image, size=(2, 3)), boxes(5))],
@@ -260,7 +278,13 @@ ARCHITECTURES = {
 #: Functions that have a tensor among their arguments and make none from it, or take a function: why no contract fits.
 OTHERS = {
     **dict.fromkeys(("fit", "fit_seeds", "evaluate", "error_rate", "error_rates"), "take a model"),
-    "localization_targets": "takes lists of boxes",
+    **dict.fromkeys(
+        ("localization_targets", "grid_targets"),
+        "take lists of boxes; held to their definitions in tests/detection",
+    ),
+    "grid_detections": "gives lists of boxes",
+    **dict.fromkeys(("nms", "batched_nms"), "give whole numbers"),
+    "kmeans_anchors": "draws where it starts",
     **dict.fromkeys(("linear_to_conv2d", "fully_convolutional"), "take a model; tests/detection/localization"),
     "drawing": "draws a model", "optimize_image": "takes a function",
     **dict.fromkeys(
