@@ -83,8 +83,8 @@ def nuclei_windows(
     :Licence: BSD-3-Clause (stardist).
 
     Brightness lies in [0, 1], and all labels are 0. A nucleus counts if its centre lies
-    inside; its box may reach beyond the edge. Those
-    that the border of a strip cuts off are left out.
+    inside; its box may reach beyond the edge. Those that the border of a strip cuts off
+    are left out.
 
     Args:
         count: how many squares.

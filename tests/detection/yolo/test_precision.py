@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from sklearn.metrics import average_precision_score
 
 from dlref.detection import COCO_THRESHOLDS, Detections, average_precisions, interpolated_precision, match
 
@@ -82,6 +83,22 @@ def test_it_is_cocos(seed, count, found, known, side, most, levels):
 
 
 FACT = np.array([True, False, False, True, True])
+
+
+def test_fact_of_other_programs():
+    """A line to recall 1, which nobody reached, and a measure for classifiers, blind to the missed object."""
+
+    def with_a_line_to_the_end(hits: np.ndarray) -> float:
+        recall = np.concatenate(([0], np.cumsum(hits) / 4, [1]))
+        precision = np.concatenate(([1], np.cumsum(hits) / np.arange(1, len(hits) + 1), [0]))
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        points = np.linspace(0, 1, 101)
+        return np.trapezoid(np.interp(points, recall, envelope), points)
+
+    assert with_a_line_to_the_end(FACT) == pytest.approx(0.623, abs=5e-4)
+    assert with_a_line_to_the_end(FACT[:1]) == pytest.approx(0.625)
+    assert interpolated_precision(FACT[:1], 4) == 0.25
+    assert average_precision_score(FACT, np.arange(5, 0, -1)) == pytest.approx(0.7)
 
 
 def test_fact_of_four_objects():
