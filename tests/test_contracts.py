@@ -77,6 +77,15 @@ PICTURE = (4, 3, 6, 5)
 C, V, T, G, O = convnets.convolution, convnets.convolution_variants, training, generalization, optimization
 
 
+class Uncut(detection.TwoStageDetector):
+    """Both stages in one tensor; the second looks at the whole map, since cutting has no fixed size."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        look = super().forward(images)
+        hidden = self.hidden(look.features)
+        return torch.cat((look.answers.flatten(1), self.name(hidden), self.correct(hidden)), 1)
+
+
 class Joined(strategy.MultiTask):
     """The outputs of all tasks in one tensor, which is what the contracts look at."""
 
@@ -85,6 +94,10 @@ class Joined(strategy.MultiTask):
 
 
 LAYERS = {
+    "TwoStageDetector": [
+        Example(lambda: Uncut(2, torch.ones(2, 2), width=1, in_channels=1, hidden=3, output_size=1), images(4, 1, 8, 8))
+    ],
+    "UNet": [layer(detection.UNet, None, (2, 1, 8, 4), 1, 2, width=2, depth=2, padding=True, norm=True)],
     "MultiTask": [Example(lambda: Joined(nn.Linear(3, 4), {"a": nn.Linear(4, 2), "b": nn.Tanh()}), images(5, 3))],
     "Conv2d": [
         layer(
@@ -127,6 +140,18 @@ LAYERS = {
     "BatchNorm2d": [
         layer(T.BatchNorm2d, nn.BatchNorm2d, PICTURE, 3, momentum=0.3, modes=(True, False)),
         layer(T.BatchNorm2d, nn.BatchNorm2d, PICTURE, 3, affine=False, track_running_stats=False, modes=(True, False)),
+    ],
+    "ProposalHead": [layer(detection.ProposalHead, None, (2, 3, 4, 5), 3, 2)],
+    "Unit": [layer(detection.Unit, None, (4, 3))],
+    "SimilarityHead": [
+        Example(lambda kind=kind: detection.SimilarityHead(3, kind), lambda: tuple(torch.randn(2, 4, 3)))
+        for kind in ("absolute", "squared", "chi_squared")
+    ],
+    "Siamese": [
+        Example(
+            lambda: detection.Siamese(nn.Linear(3, 4), detection.SimilarityHead(4)),
+            lambda: tuple(torch.randn(2, 5, 3)),
+        )
     ],
     "ReLU": [layer(T.ReLU, nn.ReLU, (4, 3, 5))],
     "LeakyReLU": [layer(T.LeakyReLU, nn.LeakyReLU, (4, 3, 5), negative_slope=0.2)],
@@ -197,6 +222,17 @@ def gridded(output: Tensor) -> Tensor:
     return torch.stack(detection.grid_losses(output, target, (16, 24)))
 
 
+def masked(output: Tensor, *, loss: Callable) -> Tensor:
+    """A loss of a network's scores at each pixel, with a class for each."""
+    number = torch.arange(output[:, 0].numel(), device=output.device)
+    return loss(output, number.reshape(output[:, 0].shape) % output.shape[1])
+
+
+def paired(distance: Tensor, *, loss: Callable) -> Tensor:
+    """A loss of distances, every other pair of one person."""
+    return loss(distance.abs(), torch.arange(len(distance), device=distance.device) % 2)
+
+
 def sizes(*counts: int) -> Callable[[], tuple[Tensor, ...]]:
     """Widths and heights."""
     return lambda: tuple(0.5 + 2 * torch.rand(count, 2) for count in counts)
@@ -206,6 +242,18 @@ FUNCTIONS = {
     "shape_iou": [Example(detection.shape_iou, sizes(4, 3))],
     "grid_values": [of(detection.grid_values, None, (2, 1, 7, 2, 3), size=(16, 24))],
     "grid_losses": [of(gridded, None, (2, 1, 7, 2, 3))],
+    "embedding_distances": [
+        of(detection.embedding_distances, None, (5, 3), (4, 3)),
+        of(detection.embedding_distances, None, (5, 3), (4, 3), squared=True),
+    ],
+    "contrastive_loss": [of(paired, None, (5,), loss=detection.contrastive_loss)],
+    "triplet_loss": [
+        of(detection.triplet_loss, None, (5, 3), (5, 3), (5, 3), reduction=reduction) for reduction in ("mean", "none")
+    ],
+    "anchor_boxes": [Example(partial(detection.anchor_boxes, (8, 12), (2, 3)), sizes(2))],
+    "encode_boxes": [Example(detection.encode_boxes, boxes(5, 5))],
+    "decode_boxes": [Example(detection.decode_boxes, lambda: (torch.randn(5, 4), *boxes(5)()))],
+    "dice_loss": [of(masked, None, (2, 3, 4, 5), loss=detection.dice_loss)],
     "box_convert": [of(detection.box_convert, None, (2, 5, 4), in_fmt="xyxy", out_fmt="cxcywh")],
     "box_area": [Example(detection.box_area, boxes(5), lacks=SINGLE)],
     "clip_boxes_to_image": [Example(partial(detection.clip_boxes_to_image, size=(2, 3)), boxes(5))],
@@ -279,12 +327,15 @@ ARCHITECTURES = {
 OTHERS = {
     **dict.fromkeys(("fit", "fit_seeds", "evaluate", "error_rate", "error_rates"), "take a model"),
     **dict.fromkeys(
-        ("localization_targets", "grid_targets"),
+        ("localization_targets", "grid_targets", "object_targets", "roi_pool", "roi_align"),
         "take lists of boxes; held to their definitions in tests/detection",
     ),
-    "grid_detections": "gives lists of boxes",
-    **dict.fromkeys(("nms", "batched_nms"), "give whole numbers"),
-    "kmeans_anchors": "draws where it starts",
+    **dict.fromkeys(("grid_detections", "region_proposals"), "give lists of boxes"),
+    **dict.fromkeys(("nms", "batched_nms", "match_anchors", "pixel_counts"), "give whole numbers"),
+    **dict.fromkeys(("kmeans_anchors", "sample_anchors"), "draw at random"),
+    **dict.fromkeys(
+        ("mine_triplets", "batch_triplet_loss"), "choose rows by their values; tests/detection/faces/test_losses.py"
+    ),
     **dict.fromkeys(("linear_to_conv2d", "fully_convolutional"), "take a model; tests/detection/localization"),
     "drawing": "draws a model", "optimize_image": "takes a function",
     **dict.fromkeys(
@@ -599,13 +650,13 @@ def test_gradient_of_each_example(example, mode):
     ):
         pytest.skip("no parameters, or examples that are not independent")
 
-    def loss(weights, x):
-        return torch.func.functional_call(ours, weights, (x[None],)).square().sum()
+    def loss(weights, *xs):
+        return torch.func.functional_call(ours, weights, tuple(x[None] for x in xs)).square().sum()
 
     weights = dict(ours.named_parameters())
-    found = torch.vmap(torch.func.grad(loss), in_dims=(None, 0))(weights, inputs[0])
-    for n, x in enumerate(inputs[0]):
-        want = torch.autograd.grad(loss(weights, x), list(weights.values()))
+    found = torch.vmap(torch.func.grad(loss), in_dims=(None, *(0 for _ in inputs)))(weights, *inputs)
+    for n, xs in enumerate(zip(*inputs, strict=True)):
+        want = torch.autograd.grad(loss(weights, *xs), list(weights.values()))
         close([found[name][n] for name in weights], list(want), 1e-8, 1e-8)
 
 

@@ -8,8 +8,10 @@ checksum, and kept in the user's cache.
 """
 
 from dlref.data.boxes import *  # noqa: F403
+from dlref.data.brain import *  # noqa: F403
 from dlref.data.faces import *  # noqa: F403
 from dlref.data.images import *  # noqa: F403  the modules' __all__ is the package's interface
+from dlref.data.jittered import *  # noqa: F403
 from dlref.data.scenes import *  # noqa: F403
 from dlref.data.series import *  # noqa: F403
 from dlref.data.text import *  # noqa: F403

