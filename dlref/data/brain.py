@@ -45,14 +45,15 @@ def brain_slices(
 ) -> BrainSlices:
     """Slices through a mean brain: brightness, grey and white matter; in nilearn.
 
-    :What: horizontal slices of 1 mm of a mean of 152 heads, made darker and brighter
-        from place to place, and noisy. The brightness alone then does not say what a
-        pixel is. A pixel is grey or white matter where its map says so of more than a
-        half of the heads.
+    :What: horizontal slices of 1 mm of a mean of 152 heads, unevenly bright and noisy.
     :Size: 50, 10 and 21 slices of 208 x 176 pixels.
     :Split: by height in the head; five slices between the splits belong to none.
     :Shapes: ``images (N, 1, 208, 176)`` float32; ``masks (N, 208, 176)`` int64.
     :Licence: BSD-3-Clause (nilearn), which says that the template's own is not known.
+
+    They are made darker and brighter from place to place, so that the brightness alone
+    does not say what a pixel is. It is grey or white matter where a map says so of more
+    than a half of the heads.
 
     It is one brain, a mean, and its own mirror image: nothing learned here holds for
     people, let alone ill ones.
@@ -90,8 +91,7 @@ def brain_windows(
 ) -> BrainSlices:
     """Squares cut out of the slices of a brain, each with a gain and noise of its own.
 
-    :What: squares at places drawn at random, half of them mirrored left to right (the
-        brain is its own mirror image, but gain and place are not).
+    :What: squares at places drawn at random, half of them mirrored left to right.
     :Size: as asked for.
     :Split: that of the slices they are cut from.
     :Shapes: ``images (count, 1, size, size)`` float32; ``masks (count, size, size)``

@@ -42,15 +42,14 @@ def jittered_faces(
 ) -> JitteredFaces:
     """Portraits of :func:`faces`, each turned, zoomed, moved, mirrored and lit anew.
 
-    :What: portraits that do not lie on top of each other: turned by up to 15 degrees,
-        up to 16% larger or smaller, moved by up to 3 pixels, half of them mirrored, lit
-        from a side.
+    :What: portraits turned, zoomed and moved, half of them mirrored, lit from a side.
     :Size: ten portraits a person, times the copies; 48 x 40 pixels.
     :Split: by people, as asked for; this book tests on people it has not trained on.
     :Shapes: ``images (N, 1, 48, 40)`` float32; ``person (N,)``.
     :Licence: see the portraits.
 
-    Aligned as the portraits are, their bare pixels tell people apart well, and there
+    They are turned by up to 15 degrees, up to 16% larger or smaller, and moved by up to
+    3 pixels. Aligned as the portraits are, their bare pixels tell people apart well, and there
     is little left to learn.
 
     Args:

@@ -131,9 +131,9 @@ class TwoStageDetector(nn.Module):
     """First where something may be, then a second look at each such region.
 
     One map of features is made of the whole picture, with the layers of
-    :func:`~dlref.detection.yolo.grid.grid_network`. The first stage reads regions off it; the
-    second cuts the features of each region out of it, names the region or calls it
-    nothing, and corrects its box, once for all classes.
+    :func:`~dlref.detection.yolo.grid.grid_network`. The first stage reads regions off
+    it; the second cuts the features of each region out of it, names the region or calls
+    it nothing, and corrects its box, once for all classes.
 
     Args:
         classes: K.
