@@ -49,8 +49,8 @@ def jittered_faces(
     :Licence: see the portraits.
 
     They are turned by up to 15 degrees, up to 16% larger or smaller, and moved by up to
-    3 pixels. Aligned as the portraits are, their bare pixels tell people apart well, and there
-    is little left to learn.
+    3 pixels. Aligned as the portraits are, their bare pixels tell people apart well,
+    and there is little left to learn.
 
     Args:
         copies: how many of each portrait.

@@ -104,7 +104,7 @@ class Noted:
         self.loss = loss
         self.values: list[float] = []
 
-    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+    def __call__(self, output: Any, target: Tensor) -> Tensor:
         """The loss of a batch."""
         value = self.loss(output, target)
         self.values.append(value.item())

@@ -50,12 +50,13 @@ def words(numbers: Mapping[str, Any]) -> dict[str, str]:
     """Numbers that stand in the page's sentences."""
     found = {"steps": f"{STEPS}"}
     for short in SHORT:
-        for measure in ("AP50", "AP75"):
-            found[f"{short}-{measure.lower()}"] = f"{100 * of(numbers, short, measure).mean:.0f}"
+        found[f"{short}-ap75"] = f"{100 * of(numbers, short, 'AP75').mean:.0f}"
     for short in ("one", "aligned", "pooled"):
+        found[f"{short}-ap50"] = f"{100 * of(numbers, short, 'AP50').mean:.0f}"
+    for short in ("one", "pooled"):
         found[f"{short}-any50"] = f"{100 * of(numbers, short, 'any name 50').mean:.0f}"
-    for least in ("0.5", "0.7"):
-        found[f"regions-{least}"] = f"{100 * of(numbers, 'aligned', f'regions {least}').mean:.0f}"
+    for name, least in (("half", "0.5"), ("tight", "0.7")):
+        found[f"regions-{name}"] = f"{100 * of(numbers, 'aligned', f'regions {least}').mean:.0f}"
     return found
 
 
