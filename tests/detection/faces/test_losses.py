@@ -226,6 +226,25 @@ REFUSED = [
     (mine_triplets, (X[:, :2], WHO[0]), ValueError, "labels must be whole numbers, one a picture, got"),
     (mine_triplets, (X[:, :2] * float("nan"), WHO), ValueError, "distances must not be NaN"),
     (batch_triplet_loss, (X * float("nan"), WHO), ValueError, "distances must not be NaN"),
+    (contrastive_loss, (WHO, WHO), TypeError, "distance must hold floating-point numbers, got"),
+    (
+        contrastive_loss,
+        (X[:, 0], WHO[:1]),
+        ValueError,
+        "same must be truth values of shape (2,), got torch.int64 tensor",
+    ),
+    (triplet_loss, (X.long(), X, X), TypeError, "anchor must hold floating-point numbers, got"),
+    (triplet_loss, (X, X.long(), X), TypeError, "positive must hold floating-point numbers, got"),
+    (triplet_loss, (X, X, X.long()), TypeError, "negative must hold floating-point numbers, got"),
+    (triplet_loss, (X[0, 0], X, X), ValueError, "anchor must have shape (..., D), got"),
+    (triplet_loss, (X, X[0, 0], X), ValueError, "positive must have shape (..., D), got"),
+    (triplet_loss, (X, X[:1], X), ValueError, "positive must have the anchor's shape (2, 3), got torch.float32 tensor"),
+    (
+        mine_triplets,
+        (X[:, :2], WHO.float()),
+        ValueError,
+        "labels must be whole numbers, one a picture, got torch.float32",
+    ),
     (batch_triplet_loss, (X[0], WHO), ValueError, "first must have shape (N, D)"),
 ]
 
@@ -248,3 +267,23 @@ def test_bad_settings_are_refused():
         mine_triplets(X[:, :2], WHO, mining="easy")
     with pytest.raises(ValueError, match=r"^margin must be a number in \[0, inf\), got -1.0$"):
         mine_triplets(X[:, :2], WHO, margin=-1.0)
+
+
+def test_defaults():
+    assert contrastive_loss(torch.tensor([0.5, 1.5]), torch.tensor([0, 0])).item() == 0.125  # margin 1, the mean
+    a, p, n = torch.tensor([[0.0], [0.0], [0.25]], dtype=torch.float64)
+    assert triplet_loss(a, p, n).item() == pytest.approx(0.2 - 0.0625)
+    d = embedding_distances(torch.tensor([[0.0], [0.0], [0.5]]), torch.tensor([[0.0], [0.0], [0.5]]))
+    assert len(mine_triplets(d, torch.tensor([0, 0, 1]), mining="all").anchor) == 0  # farther than 0.2
+
+
+def test_nothing_is_no_error():
+    none = torch.zeros(0, 3)
+    assert contrastive_loss(none[:, 0], none[:, 0].long(), reduction="none").shape == (0,)
+    assert triplet_loss(none, none, none, reduction="sum").item() == 0
+
+
+def test_a_triplet_at_the_margin_is_satisfied():
+    x, who = torch.tensor([[0.0], [1.0], [1.25]]), torch.tensor([0, 0, 1])
+    # anchor 0: 1 - 1.25 + 0.25 = 0; anchor 1: 1 - 0.25 + 0.25 = 1; the mean is over the one that costs
+    assert batch_triplet_loss(x, who, margin=0.25, mining="all").item() == 1
