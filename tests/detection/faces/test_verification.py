@@ -65,7 +65,7 @@ def test_fact_of_false_matches():
     assert round(false_matches(0.001, 1000), 2) == 0.63
     assert false_matches(0.0, 5) == 0
     assert false_matches(0.3, 0) == false_matches(1.0, 0) == 0
-    assert false_matches(1.0, 3) == 1
+    assert false_matches(1.0, 3) == false_matches(1.0, 1) == 1
     assert false_matches(1e-17, 10**9) == pytest.approx(1e-8)
     rng = np.random.default_rng(0)
     drawn = (rng.random((4000, 7)) < 0.1).any(1).mean()
@@ -136,7 +136,12 @@ REFUSED = [
     (tar_at_far, (SAME[1:], np.zeros(1)), ValueError, "same must have pairs of both kinds, got none of one person"),
     (false_matches, (1.5, 2), ValueError, "far must be a number in [0, 1], got 1.5"),
     (false_matches, (0.5, -1), ValueError, "people must be an integer >= 0, got -1"),
-    (one_shot_accuracy, (np.zeros((2, 3)), np.zeros(2, int)), ValueError, "distances must be a table of 2 rows, got"),
+    (
+        one_shot_accuracy,
+        (np.zeros((2, 3)), np.zeros(2, int)),
+        ValueError,
+        "distances must be a table of 2 rows, got float64 array of",
+    ),
     (one_shot_accuracy, (np.full((2, 2), np.nan), np.zeros(2, int)), ValueError, "distances must not be NaN"),
     (one_shot_accuracy, (np.zeros((2, 2)), np.arange(2)), ValueError, "labels must have two pictures of everybody"),
     (one_shot_accuracy, (np.zeros((0, 0)), np.zeros(0, int)), ValueError, "labels must have two pictures of everybody"),
@@ -158,3 +163,12 @@ def test_bad_input_is_refused(refuses, function, arguments, error, message):
 def test_no_batches_are_refused():
     with pytest.raises(ValueError, match=r"^batches must be an integer >= 1, got 0$"):
         BalancedBatches(np.arange(3), 1, 1, batches=0)
+
+
+def test_seed_of_batches():
+    labels = np.repeat([0, 1, 2], 3)
+    assert list(BalancedBatches(labels, 2, 3, batches=5)) == list(BalancedBatches(labels, 2, 3, batches=5, seed=0))
+    for batch in BalancedBatches(labels, 2, 3, batches=20):  # as many as there are: each once
+        assert len(set(batch)) == 6
+    with pytest.raises(ValueError, match=r"^seed must be an integer >= 0, got -1$"):
+        BalancedBatches(labels, 1, 1, batches=1, seed=-1)
