@@ -112,6 +112,7 @@ def draw(numbers: Mapping[str, Any]) -> dict[str, Figure]:
             colour = "C5" if place < 2 else "C0"
             ax.errorbar(scale * found.mean, place, xerr=scale * found.spread, fmt="o", color=colour, capsize=2)
         ax.set(xlabel=title)
-    axes[0].set_yticks(range(len(SHOWN)), SHOWN)
+    names = [arm.replace("batch_hard", "batch-hard").replace("semihard", "semi-hard") for arm in SHOWN]
+    axes[0].set_yticks(range(len(SHOWN)), names)
     axes[0].invert_yaxis()
     return {"arms": figure}

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dlref import _check
+from dlref._precision import in_single
 
 __all__ = ["class_iou", "dice", "dice_loss", "mean_iou", "pixel_counts"]
 
@@ -208,11 +209,13 @@ def dice_loss(
     if target.shape != expected or target.is_floating_point():
         got = _check.describe(target)
         raise ValueError(f"target must be whole numbers of shape {expected}, got {got}")
-    wide = torch.promote_types(output.dtype, torch.float32)
-    counted = (target != ignore_index)[:, None]
-    p = output.to(wide).softmax(1) * counted
+    counted = (target.long() != ignore_index)[:, None]
     known = torch.where(counted[:, 0], target.long(), 0)
-    m = F.one_hot(known, output.shape[1]).movedim(-1, 1).to(p) * counted
-    shared, both = (p * m).sum((2, 3)), (p + m).sum((2, 3))
-    loss = 1 - ((2 * shared + smooth) / (both + smooth)).mean()
-    return loss.to(output.dtype)
+    m = F.one_hot(known, output.shape[1]).movedim(-1, 1) * counted
+
+    def loss(output: Tensor) -> Tensor:
+        p = output.softmax(1) * counted
+        shared, both = (p * m).sum((2, 3)), (p + m).sum((2, 3))
+        return 1 - ((2 * shared + smooth) / (both + smooth)).mean()
+
+    return in_single(loss, output)
