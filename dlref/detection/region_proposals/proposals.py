@@ -161,7 +161,7 @@ def match_anchors(
 
     Example:
         >>> match_anchors(torch.tensor([[0.8, 0.5, 0.1], [0.0, 0.2, 0.2]]), 0.7, 0.3)
-        tensor([ 0,  0, -1])
+        tensor([0, 0, 1])
         >>> match_anchors(torch.tensor([[0.8, 0.5, 0.1]]), 0.7, 0.3)
         tensor([ 0, -2, -1])
     """
