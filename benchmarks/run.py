@@ -10,9 +10,11 @@ import platform
 import shutil
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -33,6 +35,7 @@ from dlref.detection import box_iou, fully_convolutional, grid_targets, nms, sli
 from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from dlref.train import fit
 from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_, normalize
+from dlref.words import cooccurrences
 
 SLACK = 1.15
 CEILINGS = {
@@ -43,6 +46,7 @@ CEILINGS = {
     "BatchNorm2d, 32 x 32 x 64 x 64": 1.5,
     "BatchNorm1d, 256 x 512": 2.0,
     "fit, 20-64-3, batches of 32, to a plain loop": 1.2,
+    "cooccurrences of 25,000 words, to loops": 0.05,
 }
 """What dlref may take at most, times torch."""
 
@@ -219,6 +223,24 @@ def detectors() -> dict[str, Pair]:
         "nms of 1000 boxes, to their IoU": lambda: (partial(nms, boxes, scores, 0.5), partial(box_iou, boxes, boxes)),
         "grid_targets of 256 pictures, to one by one": lambda: (partial(targets, pictures, labels), one_by_one),
     }
+
+
+def counts() -> dict[str, Pair]:
+    """Words near words in 1000 sentences of 25, beside Python's loops over the same."""
+    weights = 1 / np.arange(1, 5001)
+    sentences = list(np.random.default_rng(0).choice(5000, (1000, 25), p=weights / weights.sum()))
+    lists = [sentence.tolist() for sentence in sentences]
+
+    def loops() -> Counter:
+        found: Counter = Counter()
+        for sentence in lists:
+            for t, word in enumerate(sentence):
+                for s in range(max(0, t - 5), min(len(sentence), t + 6)):
+                    if s != t:
+                        found[word, sentence[s]] += 1
+        return found
+
+    return {"cooccurrences of 25,000 words, to loops": lambda: (partial(cooccurrences, sentences, 5000), loops)}
 
 
 def convolutions(batch: int) -> dict[str, Pair]:
@@ -404,6 +426,7 @@ def everything(size: int, batch: int, *, compiled: bool) -> dict[str, Pair]:
         | pictures()
         | windows()
         | detectors()
+        | counts()
         | convolutions(batch)
         | training()
         | books(compiled)

@@ -14,4 +14,5 @@ from dlref.data.images import *  # noqa: F403  the modules' __all__ is the packa
 from dlref.data.jittered import *  # noqa: F403
 from dlref.data.scenes import *  # noqa: F403
 from dlref.data.series import *  # noqa: F403
+from dlref.data.similarities import *  # noqa: F403
 from dlref.data.text import *  # noqa: F403
