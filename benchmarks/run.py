@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from gensim.models import Word2Vec
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -35,7 +36,15 @@ from dlref.detection import box_iou, fully_convolutional, grid_targets, nms, sli
 from dlref.optimization import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from dlref.train import fit
 from dlref.training import BatchNorm1d, BatchNorm2d, clip_grad_norm_, clip_grad_value_, normalize
-from dlref.words import cooccurrences
+from dlref.words import (
+    context_pairs,
+    cooccurrences,
+    keep_probability,
+    negative_sampling_loss,
+    noise_distribution,
+    subsample,
+    train_word2vec,
+)
 
 SLACK = 1.15
 CEILINGS = {
@@ -47,6 +56,7 @@ CEILINGS = {
     "BatchNorm1d, 256 x 512": 2.0,
     "fit, 20-64-3, batches of 32, to a plain loop": 1.2,
     "cooccurrences of 25,000 words, to loops": 0.05,
+    "train_word2vec on 25,000 words, to gensim": 5.0,
 }
 """What dlref may take at most, times torch."""
 
@@ -226,7 +236,7 @@ def detectors() -> dict[str, Pair]:
 
 
 def counts() -> dict[str, Pair]:
-    """Words near words in 1000 sentences of 25, beside Python's loops over the same."""
+    """Words near words in 1000 sentences of 25, beside Python's loops over the same; skip-gram to gensim."""
     weights = 1 / np.arange(1, 5001)
     sentences = list(np.random.default_rng(0).choice(5000, (1000, 25), p=weights / weights.sum()))
     lists = [sentence.tolist() for sentence in sentences]
@@ -240,7 +250,40 @@ def counts() -> dict[str, Pair]:
                         found[word, sentence[s]] += 1
         return found
 
-    return {"cooccurrences of 25,000 words, to loops": lambda: (partial(cooccurrences, sentences, 5000), loops)}
+    words = [[f"w{number}" for number in sentence] for sentence in lists]
+    settings = {"vector_size": 100, "window": 5, "negative": 5, "sample": 1e-3, "epochs": 1}
+
+    def by_autograd() -> None:
+        """The loop that one writes first: embeddings, the loss, backward, a step."""
+        numbers = np.concatenate(sentences)
+        occur = np.bincount(numbers, minlength=5000)
+        pairs = context_pairs(subsample(sentences, keep_probability(occur)))
+        centre, context = map(torch.from_numpy, pairs)
+        u, v = nn.Embedding(5000, 100), nn.Embedding(5000, 100)
+        optimizer = torch.optim.SGD([*u.parameters(), *v.parameters()], lr=0.025)
+        noise = torch.from_numpy(noise_distribution(occur))
+        for part in torch.randperm(len(centre)).split(1024):
+            drawn = torch.multinomial(noise, 5 * len(part), replacement=True).view(-1, 5)
+            h = u(centre[part])
+            positive, negative = (h * v(context[part])).sum(1), (v(drawn) @ h[:, :, None])[..., 0]
+            optimizer.zero_grad()
+            negative_sampling_loss(positive, negative, reduction="sum").backward()
+            optimizer.step()
+
+    def by_gensim() -> Word2Vec:
+        return Word2Vec(words, min_count=1, sg=1, workers=1, seed=1, **settings)
+
+    return {
+        "cooccurrences of 25,000 words, to loops": lambda: (partial(cooccurrences, sentences, 5000), loops),
+        "train_word2vec on 25,000 words, to gensim": lambda: (
+            partial(train_word2vec, sentences, 5000, **settings),
+            by_gensim,
+        ),
+        "train_word2vec on 25,000 words, to autograd": lambda: (
+            partial(train_word2vec, sentences, 5000, **settings),
+            by_autograd,
+        ),
+    }
 
 
 def convolutions(batch: int) -> dict[str, Pair]:

@@ -27,7 +27,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dlref
-from dlref import convnets, detection, generalization, interpretation, neurons, optimization, strategy, train, training
+from dlref import (
+    convnets,
+    detection,
+    generalization,
+    interpretation,
+    neurons,
+    optimization,
+    strategy,
+    train,
+    training,
+    words,
+)
 
 DOUBLE = torch.float64
 
@@ -93,7 +104,32 @@ class Joined(strategy.MultiTask):
         return torch.cat(list(super().forward(x).values()), -1)
 
 
+class Walked(words.HierarchicalSoftmax):
+    """The paths of given words; a hidden vector is what varies."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return super().forward(hidden, torch.arange(len(hidden), device=hidden.device) % self.num_embeddings)
+
+
+class Moved(words.SkipGram):
+    """Given words, their vectors moved by what varies."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.input(torch.arange(len(x), device=x.device) % self.num_embeddings) + x)
+
+
+class MovedBag(words.CBOW):
+    """Given contexts, their mean moved by what varies."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        context = torch.arange(3, device=x.device).expand(len(x), 3) - 1
+        return self.output(self.hidden(context) + x)
+
+
 LAYERS = {
+    "HierarchicalSoftmax": [Example(partial(Walked, np.array([8, 4, 2, 1, 1]), 3), images(4, 3))],
+    "SkipGram": [Example(partial(Moved, 5, 3), images(4, 3))],
+    "CBOW": [Example(partial(MovedBag, 5, 3, mode=mode), images(4, 3)) for mode in ("mean", "sum")],
     "TwoStageDetector": [
         Example(lambda: Uncut(2, torch.ones(2, 2), width=1, in_channels=1, hidden=3, output_size=1), images(4, 1, 8, 8))
     ],
@@ -245,6 +281,10 @@ FUNCTIONS = {
     "embedding_distances": [
         of(detection.embedding_distances, None, (5, 3), (4, 3)),
         of(detection.embedding_distances, None, (5, 3), (4, 3), squared=True),
+    ],
+    "negative_sampling_loss": [of(words.negative_sampling_loss, None, (4,), (4, 5))],
+    "ranking_loss": [
+        of(words.ranking_loss, None, (4, 3), (4, 3), reduction=reduction) for reduction in ("mean", "none")
     ],
     "contrastive_loss": [of(paired, None, (5,), loss=detection.contrastive_loss)],
     "triplet_loss": [
@@ -816,7 +856,7 @@ def test_repr_and_attributes(example, mode):
         if not list(ours.children()):
             for name, value in bound.arguments.items():
                 assert hasattr(ours, name), name
-                if value != known[name].default and not isinstance(value, bool):
+                if not isinstance(value, bool | np.ndarray) and value != known[name].default:
                     assert str(value) in shown or str((value, value)) in shown, (name, shown)
     if twin is not None:
         absent = [n for n in twin.__constants__ if n != "name" and not hasattr(ours, n)]

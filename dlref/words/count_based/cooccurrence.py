@@ -10,7 +10,7 @@ from jaxtyping import Integer
 from scipy import sparse
 
 from dlref import _check
-from dlref.words import _tables
+from dlref.words import _sentences, _tables
 
 __all__ = ["clip_counts", "cooccurrences"]
 
@@ -20,7 +20,7 @@ ENOUGH = 2**23  # pairs that wait to be counted: 64 MiB
 
 
 def cooccurrences(
-    sentences: Iterable[Integer[np.ndarray, " T"]],
+    sentences: Iterable[Integer[np.ndarray, " _"]],
     size: int,
     *,
     window: int = 5,
@@ -71,7 +71,7 @@ def cooccurrences(
     window = _check.integer("window", window, 1)
     _check.one_of("weighting", weighting, WEIGHTS)
     _check.one_of("side", side, SIDES)
-    numbers, sentence = _joined(sentences, size)
+    numbers, sentence, _ = _sentences.joined(sentences, size, places=True)
     right = sparse.csr_array((size, size), dtype=np.int64)
     waiting, pairs = 0, []
     for distance in range(1, min(window, len(numbers) - 1) + 1):
@@ -130,29 +130,3 @@ def _counted(pairs: list[np.ndarray], size: int) -> sparse.csr_array:
     codes = np.concatenate([*pairs, np.zeros(0, dtype=np.int64)])
     different, counts = np.unique(codes, return_counts=True)
     return sparse.csr_array((counts, np.divmod(different, size)), (size, size))
-
-
-def _joined(
-    sentences: Iterable[np.ndarray], size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """All numbers in a row, and of which sentence each is."""
-    parts = []
-    for sentence in sentences:
-        if not isinstance(sentence, np.ndarray) or sentence.dtype.kind not in "iu":
-            raise TypeError(
-                "a sentence must be a NumPy array of whole numbers, got "
-                f"{_check.describe(sentence)}"
-            )
-        if sentence.ndim != 1:
-            raise ValueError(
-                f"a sentence must have one axis, got {_check.describe(sentence)}"
-            )
-        parts.append(sentence.astype(np.int64))
-    if not parts:
-        raise ValueError("sentences must not be empty")
-    numbers = np.concatenate(parts)
-    if numbers.size and numbers.max() >= size:
-        raise ValueError(
-            f"sentences must hold numbers below size = {size}, got {numbers.max()}"
-        )
-    return numbers, np.repeat(np.arange(len(parts)), [len(part) for part in parts])

@@ -111,3 +111,22 @@ def test_shapes_that_are_none_are_refused(refuses, arguments, error, message):
 )
 def test_boxes_without_anchors_are_refused(refuses, arguments, error, message):
     refuses(kmeans_anchors, arguments, error, message)
+
+
+def test_errors_name_the_argument(unchecked):
+    sizes = torch.tensor([[2.0, 3.0], [9.0, 2.0], [1.0, 1.0]])
+    for name, value, message in [
+        ("iterations", 0, "iterations must be an integer >= 1, got 0"),
+        ("seed", -1, "seed must be an integer >= 0, got -1"),
+        ("k", 0, "k must be an integer >= 1, got 0"),
+    ]:
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            kmeans_anchors(sizes, **{"k": 2, name: value})
+    with pytest.raises(ValueError, match=r"^sizes must have shape \(N, two=2\), got torch.float32 tensor of shape"):
+        kmeans_anchors(torch.ones(3, 4), 2)
+
+
+def test_default_number_of_rounds():
+    sizes = 1 + 50 * torch.rand(4000, 2, generator=torch.Generator().manual_seed(3))
+    for seed in range(3):
+        assert torch.equal(kmeans_anchors(sizes, 12, seed=seed), kmeans_anchors(sizes, 12, iterations=100, seed=seed))

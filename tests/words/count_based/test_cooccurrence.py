@@ -119,7 +119,7 @@ def test_bad_input_names_the_offender(unchecked):
         cooccurrences([x[None]], 2)
     with pytest.raises(ValueError, match="sentences must not be empty"):
         cooccurrences([], 2)
-    with pytest.raises(ValueError, match="sentences must hold numbers below size = 1, got 1"):
+    with pytest.raises(ValueError, match="sentences must hold numbers below 1, got 1"):
         cooccurrences([x], 1)
     for name in ("window", "size"):
         with pytest.raises(ValueError, match=f"{name} must be an integer >= 1, got 0"):
