@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dlref import _check
+from dlref._reduction import reduced
 
 __all__ = [
     "Triplets",
@@ -21,7 +22,6 @@ __all__ = [
 ]
 
 MINING = ("all", "semihard", "hard", "batch_hard")
-REDUCTIONS = ("mean", "sum", "none")
 
 
 class Triplets(NamedTuple):
@@ -119,7 +119,7 @@ def contrastive_loss(
         expected = tuple(distance.shape)
         raise ValueError(f"same must be truth values of shape {expected}, got {got}")
     apart = (margin - distance).clamp(min=0).square()
-    return _reduced(torch.where(same.bool(), distance.square(), apart), reduction)
+    return reduced(torch.where(same.bool(), distance.square(), apart), reduction)
 
 
 def triplet_loss(
@@ -177,7 +177,7 @@ def triplet_loss(
     else:
         norm = torch.linalg.vector_norm
         difference = norm(near, dim=-1) - norm(far, dim=-1)
-    return _reduced((difference + margin).clamp(min=0), reduction)
+    return reduced((difference + margin).clamp(min=0), reduction)
 
 
 def mine_triplets(
@@ -287,10 +287,3 @@ def batch_triplet_loss(
     losses = (near - far + margin).clamp(min=0)
     number = len(losses) if mining == "batch_hard" else int((losses > 0).sum())
     return losses.sum() / max(number, 1)
-
-
-def _reduced(losses: Tensor, reduction: str) -> Tensor:
-    _check.one_of("reduction", reduction, REDUCTIONS)
-    if reduction == "none":
-        return losses
-    return losses.mean() if reduction == "mean" else losses.sum()

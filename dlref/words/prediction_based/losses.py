@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dlref import _check
+from dlref._reduction import reduced
 
 __all__ = ["negative_sampling_loss", "ranking_loss"]
-
-REDUCTIONS = ("mean", "sum", "none")
 
 
 def negative_sampling_loss(
@@ -50,7 +49,7 @@ def negative_sampling_loss(
             f"negative must have shape {(*positive.shape, 'K')}, got {got}"
         )
     losses = F.softplus(-positive) + F.softplus(negative).sum(-1)
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def ranking_loss(
@@ -90,11 +89,4 @@ def ranking_loss(
             f"corrupted must have the shape of score, {tuple(score.shape)}, got {got}"
         )
     margin = _check.real("margin", margin, "[0, inf)")
-    return _reduced(F.relu(margin - score + corrupted), reduction)
-
-
-def _reduced(losses: Tensor, reduction: str) -> Tensor:
-    _check.one_of("reduction", reduction, REDUCTIONS)
-    if reduction == "none":
-        return losses
-    return losses.mean() if reduction == "mean" else losses.sum()
+    return reduced(F.relu(margin - score + corrupted), reduction)

@@ -3,6 +3,8 @@
 Shape legend: B examples, C words of a context, V words, E numbers of a vector.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -56,10 +58,7 @@ class SkipGram(nn.Module):
         self.num_embeddings = _check.integer("num_embeddings", num_embeddings, 1)
         self.embedding_dim = _check.integer("embedding_dim", embedding_dim, 1)
         sizes = self.num_embeddings, self.embedding_dim
-        self.input = nn.Embedding(*sizes, device=device, dtype=dtype)
-        self.output = nn.Linear(*sizes[::-1], bias=False, device=device, dtype=dtype)
-        nn.init.uniform_(self.input.weight, -0.5 / sizes[1], 0.5 / sizes[1])
-        nn.init.zeros_(self.output.weight)
+        self.input, self.output = _vectors(*sizes, device=device, dtype=dtype)
 
     def forward(self, centre: Int[Tensor, " B"]) -> Float[Tensor, "B V"]:
         """The scores of all words as neighbours.
@@ -124,10 +123,7 @@ class CBOW(nn.Module):
         self.embedding_dim = _check.integer("embedding_dim", embedding_dim, 1)
         self.mode = _check.one_of("mode", mode, ("mean", "sum"))
         sizes = self.num_embeddings, self.embedding_dim
-        self.input = nn.Embedding(*sizes, device=device, dtype=dtype)
-        self.output = nn.Linear(*sizes[::-1], bias=False, device=device, dtype=dtype)
-        nn.init.uniform_(self.input.weight, -0.5 / sizes[1], 0.5 / sizes[1])
-        nn.init.zeros_(self.output.weight)
+        self.input, self.output = _vectors(*sizes, device=device, dtype=dtype)
 
     def hidden(self, context: Int[Tensor, "B C"]) -> Float[Tensor, "B E"]:
         """The mean or the sum of the context's vectors.
@@ -154,3 +150,12 @@ class CBOW(nn.Module):
     def extra_repr(self) -> str:
         """The settings, for printing."""
         return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}"
+
+
+def _vectors(words: int, size: int, **where: Any) -> tuple[nn.Embedding, nn.Linear]:
+    """Input vectors that are small and even, output vectors that are zero."""
+    given = nn.Embedding(words, size, **where)
+    guessed = nn.Linear(size, words, bias=False, **where)
+    nn.init.uniform_(given.weight, -0.5 / size, 0.5 / size)
+    nn.init.zeros_(guessed.weight)
+    return given, guessed

@@ -62,6 +62,18 @@ def test_fact_of_mean_and_sum(mode, p, loss, gradient):
     assert model.input.weight.grad[:2].flatten().tolist() == pytest.approx([gradient] * 4, abs=5e-5)
 
 
+@pytest.mark.verifies("eq-skip-gram")
+def test_fact_of_sums_over_a_window():
+    """A mean over the pairs divides the step by the number of neighbours, about twice the window."""
+    window = torch.tensor([1, 2, 3, 4])  # two on each side
+    gradients = []
+    for reduction in ("sum", "mean"):
+        model = filled(SkipGram(5, 3, dtype=torch.float64))
+        F.cross_entropy(model(torch.zeros(4, dtype=torch.long)), window, reduction=reduction).backward()
+        gradients.append(model.output.weight.grad)
+    torch.testing.assert_close(gradients[0], 2 * 2 * gradients[1])
+
+
 def test_scores_are_dot_products():
     model = filled(SkipGram(5, 3))
     torch.testing.assert_close(model(torch.tensor([4, 0])), model.input.weight[[4, 0]] @ model.output.weight.T)
