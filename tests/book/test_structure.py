@@ -61,9 +61,9 @@ def test_module_has_a_test_of_its_name(file):
 
 
 def test_only_the_checks_stand_loose_and_private():
-    """And what every part needs to be used like torch's own: half precision, and a faster way beside a definition."""
+    """And what every part needs to be used like torch's own: half precision, reductions, a faster way beside another."""
     found = {path.name for path in (ROOT / "dlref").glob("_[!_]*.py")}
-    assert found == {"_check.py", "_precision.py", "_shortcut.py"}
+    assert found == {"_check.py", "_precision.py", "_reduction.py", "_shortcut.py"}
 
 
 def code_lines(source):

