@@ -61,7 +61,7 @@ def test_module_has_a_test_of_its_name(file):
 
 
 def test_only_the_checks_stand_loose_and_private():
-    """And what every part needs to be used like torch's own: half precision, reductions, a faster way beside another."""
+    """And what every part needs to be used like torch's own: half precision, reductions, faster ways."""
     found = {path.name for path in (ROOT / "dlref").glob("_[!_]*.py")}
     assert found == {"_check.py", "_precision.py", "_reduction.py", "_shortcut.py"}
 
