@@ -37,7 +37,7 @@ def chromium():
 def html():
     """The book as `make book` leaves it; a second run has nothing to do."""
     command = [sys.executable, "-m", "tools.build"]
-    ran = subprocess.run(command, cwd=chapters.ROOT, capture_output=True, text=True, check=False, timeout=4500)
+    ran = subprocess.run(command, cwd=chapters.ROOT, capture_output=True, text=True, check=False, timeout=3000)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     again = subprocess.run(command, cwd=chapters.ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert again.stdout.startswith("up to date: ")

@@ -449,6 +449,7 @@ def quickest(part):
 
 
 @pytest.mark.parametrize("part", sorted({page.parent.name for page in chapters.executable()}))
+@pytest.mark.timeout(execute.TIMEOUT)  # it executes a page
 def test_a_second_run_shows_the_same(html, part):
     """The quickest chapter of each part, executed again from nothing, against what the book shows."""
     page = quickest(part)[0]
@@ -523,6 +524,7 @@ def test_notebook_is_plain(html, page):
 
 
 @pytest.mark.parametrize("part", sorted({page.parent.name for page in chapters.chapters()}))
+@pytest.mark.timeout(execute.TIMEOUT)  # it executes a page
 def test_notebook_runs_by_itself(html, part, tmp_path):
     """The next quickest chapter of each part, in an empty folder and without the tools that the book is built with."""
     page = quickest(part)[:2][-1]
@@ -553,6 +555,7 @@ def test_assertions_hold_at_the_budget_of_a_gpu(page, tmp_path, monkeypatch):
 ADDRESS = "https://github.com/someone/their-book"
 
 
+@pytest.mark.timeout(900)  # it writes the whole book once more
 def test_links_to_the_repository_appear_with_its_address(html, tmp_path):
     shown = (html / "book" / "optimization" / "momentum.html").read_text(encoding="utf8")
     assert not re.search('colab|mybinder|fa-github|Suggest edit|github.com/[^"]*/issues', shown)

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from tools import chapters, record
 
@@ -27,12 +28,19 @@ def test_record_is_of_its_script_and_its_data(name):
 
 
 def test_first_steps_are_found_again(name):
-    """Another processor rounds otherwise, and each step of training multiplies the difference."""
-    kept = record.load(name)["first"]
-    again = record.script(name, "run").first(record.STEPS)
+    """To 1e-4; on a processor that rounds otherwise, to what another rounding changes here, step by step."""
+    kept, first = record.load(name)["first"], record.script(name, "run").first
+    again = first(record.STEPS)
     assert len(kept) == record.STEPS
-    np.testing.assert_allclose(again[:3], kept[:3], atol=1e-4)
-    np.testing.assert_allclose(again, kept, rtol=0.05)
+    rounding = np.zeros(record.STEPS)
+    if not np.allclose(again, kept, rtol=0, atol=1e-4):
+        torch.backends.mkldnn.set_flags(False, None, None)
+        try:
+            otherwise = first(record.STEPS)
+        finally:
+            torch.backends.mkldnn.set_flags(True, None, None)
+        rounding = np.maximum.accumulate(np.abs(np.subtract(otherwise, again)))
+    assert (np.abs(np.subtract(again, kept)) <= 1e-4 + 2 * rounding).all()
 
 
 def test_record_holds_what_its_page_says(name):

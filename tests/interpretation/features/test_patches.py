@@ -17,7 +17,7 @@ WINDOW = st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(0, 2))
 
 
 @pytest.mark.verifies("eq-receptive-start")
-@given(st.lists(WINDOW, min_size=1, max_size=2), st.sampled_from(["conv", "max", "ours"]), st.integers(30, 33))
+@given(st.lists(WINDOW, min_size=1, max_size=3), st.sampled_from(["conv", "max", "ours"]), st.integers(40, 43))
 def test_sizes_and_places_are_those_of_the_arithmetic(windows, kind, length):
     layers, start, jump = [], 0, 1
     for kernel, stride, padding in windows:
@@ -30,7 +30,7 @@ def test_sizes_and_places_are_those_of_the_arithmetic(windows, kind, length):
         layers.append(made)
         start, jump = start - padding * jump, jump * stride
     net = nn.Sequential(*layers)
-    rows, columns = receptive_fields(net, str(len(layers) - 1), (1, length, 31))
+    rows, columns = receptive_fields(net, str(len(layers) - 1), (1, length, 41))
     size = receptive_field([(k, s, 1) for k, s, _ in windows])[-1]
     assert rows == columns == ReceptiveField(start, jump, size)
 
