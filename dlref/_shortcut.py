@@ -49,15 +49,14 @@ def shortcut(
 
     class Shortcut(torch.autograd.Function):
         @staticmethod
-        def forward(settings: dict, *tensors: Tensor) -> tuple[Tensor, ...]:
-            return forward(*tensors, **settings)
-
-        @staticmethod
-        def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
-            ctx.settings, *tensors = inputs
-            ctx.size = len(tensors)
+        def forward(ctx: Any, settings: dict, *tensors: Tensor) -> tuple[Tensor, ...]:
+            # with the context, since torch reads the signature anew at every call of
+            # one without; torch.func, which wants that, goes by the definition
+            output = forward(*tensors, **settings)
+            ctx.settings, ctx.size = settings, len(tensors)
             ctx.mark_non_differentiable(*output[1:])
             ctx.save_for_backward(*tensors, *output[1:])
+            return output
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:

@@ -83,7 +83,14 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """With --chapter: the tests of its modules, their doctests, and what of the book has its page as parameter."""
+    """With --chapter: the tests of its modules, their doctests, and what of the book has its page as parameter.
+
+    The test that builds the book comes first, and those that need the book last: so one process builds it, and the
+    others have something to do meanwhile.
+    """
+    needs = {item for item in items if {"html", "pdf"} & {*getattr(item, "fixturenames", ())}}
+    builds = {item for item in needs if item.name == "test_book_builds_without_a_warning"}
+    items.sort(key=lambda item: (item in needs) - 2 * (item in builds))
     chapter = config.option.chapter
     if chapter is None:
         return

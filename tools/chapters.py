@@ -53,6 +53,8 @@ def executable(root: Path = ROOT) -> list[Path]:
 
 def read(page: Path) -> nbformat.NotebookNode:
     """A page as a notebook, as Sphinx will read it; ``metadata.source_map`` has the line at which each cell begins."""
+    if page.suffix == ".ipynb":
+        return nbformat.read(page, 4)
     return pickle.loads(_parsed(page, page.read_text(encoding="utf8")))  # noqa: S301  made below
 
 

@@ -81,9 +81,14 @@ def style(*, dark: bool = False) -> None:
     )
     with suppress(ModuleNotFoundError):  # outside a notebook there need be no IPython
         from IPython.core.getipython import get_ipython
+        from matplotlib import pyplot
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         if get_ipython() is not None:
             set_matplotlib_formats(
                 "svg", "pdf", bbox_inches=None
             )  # the layout already fits the figure
+            if mpl.get_backend().endswith("inline"):
+                # this backend draws what it shows; pyplot would draw it once before
+                pyplot.switch_backend(mpl.get_backend())
+                pyplot.uninstall_repl_displayhook()

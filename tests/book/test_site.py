@@ -89,9 +89,18 @@ def test_the_first_address_leads_to_the_front_page(site, context):
     view.wait_for_url("**/book/index.html")
 
 
+# Colours and landmarks are those of the style and of the theme's frame, not of what a page says: looked at on a page of
+# each kind, in both themes. What depends on the words (names, headings, tables, alternative texts) is looked at on all.
+KINDS = [PAGES[0], CHAPTERS[0], CHAPTERS[-1], SOURCES[-1], "genindex", "search", "book/convnets/resnet"]
+KINDS += [
+    f"book/reference/{name}" for name in ("api_training", "errata", "glossary", "results", "data", "bibliography")
+]
+OF_THE_STYLE = ("color-contrast", "link-in-text-block", "region")
+
+
 @pytest.mark.parametrize("page", ALL)
-def test_page_is_whole(site, context, page):
-    """No request to anywhere else, no error, every formula set, every picture there, no sideways scroll on a phone."""
+def test_page_is_whole_and_can_be_read_by_all(site, context, page):
+    """Nothing asked for elsewhere, no error, formulas and pictures there; axe finds nothing; it fits a phone."""
     view, wrong = context.new_page(), []
     view.on("request", lambda r: None if r.url.startswith((site, "data:")) else wrong.append(f"asks for {r.url}"))
     view.on("response", lambda r: wrong.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
@@ -107,38 +116,19 @@ def test_page_is_whole(site, context, page):
     assert view.evaluate("document.querySelectorAll('.math:not(:has(mjx-container)), mjx-merror').length") == 0
     text = re.sub(r"\s+", " ", view.evaluate(VISIBLE))
     assert not re.search(r"\\\(|\\\[|\$\$|\{(eq|ref|glue|cite|term|doc|py):?\w*\}`", text)
+    axe_finds_nothing(view, page)
     view.set_viewport_size({"width": 390, "height": 844})
     assert view.evaluate("document.scrollingElement.scrollWidth") <= 390
 
 
-VISIBLE = """() => {
-  const copy = document.querySelector("main").cloneNode(true);
-  copy.querySelectorAll("pre, script, style, code").forEach((element) => element.remove());
-  return copy.textContent;
-}"""
-
-
-# Colours and landmarks are those of the style and of the theme's frame, not of what a page says: looked at on a page of
-# each kind, in both themes. What depends on the words (names, headings, tables, alternative texts) is looked at on all.
-KINDS = [PAGES[0], CHAPTERS[0], CHAPTERS[-1], SOURCES[-1], "genindex", "search", "book/convnets/resnet"]
-KINDS += [
-    f"book/reference/{name}" for name in ("api_training", "errata", "glossary", "results", "data", "bibliography")
-]
-OF_THE_STYLE = ("color-contrast", "link-in-text-block", "region")
-
-
-@pytest.mark.parametrize("page", ALL)
-def test_axe_finds_nothing(site, context, page):
+def axe_finds_nothing(view, page):
     """In the light theme by all rules, and in the dark one by those that depend on it."""
     hidden = [["mjx-math"]]  # from assistive technology, which reads the MathML beside it
     code = [["div.highlight pre"]]  # its many small pieces take a minute a page
     seen = {"exclude": hidden if page in KINDS[:4] else hidden + code}
     rules = {"label-content-name-mismatch": {"enabled": True}}
     rules |= {rule: {"enabled": page in KINDS} for rule in OF_THE_STYLE}
-    view = context.new_page()
-    view.goto(f"{site}/{page}.html")
     view.add_style_tag(content="* { transition: none !important; }")
-    view.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
     assert view.evaluate("document.documentElement.dataset.theme") == "light"
     found = Axe().run(view, seen, {"rules": rules})
     assert found.violations_count == 0, found.generate_report()
@@ -147,6 +137,13 @@ def test_axe_finds_nothing(site, context, page):
     view.evaluate("document.documentElement.dataset.theme = 'dark'")
     found = Axe().run(view, seen, {"runOnly": ["color-contrast", "link-in-text-block"]})
     assert found.violations_count == 0, found.generate_report()
+
+
+VISIBLE = """() => {
+  const copy = document.querySelector("main").cloneNode(true);
+  copy.querySelectorAll("pre, script, style, code").forEach((element) => element.remove());
+  return copy.textContent;
+}"""
 
 
 @pytest.mark.parametrize("page", ["book/convnets/resnet", "book/interpretation/style_transfer"])

@@ -1,12 +1,15 @@
 """Mirrors dlref/plot/style.py."""
 
+import asyncio
 import io
 import sys
 
 import matplotlib as mpl
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from nbclient import NotebookClient
 
 from dlref import plot
 
@@ -123,6 +126,29 @@ def test_in_a_notebook_figures_are_vectors_of_the_size_that_was_asked_for(monkey
     monkeypatch.setattr(getipython, "get_ipython", object)
     plot.style()
     assert asked == [(("svg", "pdf"), {"bbox_inches": None})]
+
+
+COUNTED = """
+from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from dlref import plot
+draw, drawn = FigureCanvasAgg.draw, []
+FigureCanvasAgg.draw = lambda canvas: drawn.append(draw(canvas))
+{style}
+"""
+
+
+@pytest.mark.own_process
+@pytest.mark.parametrize(("style", "times"), [("pass", 2), ("plot.style()", 0)])
+def test_in_a_notebook_a_figure_is_drawn_as_it_is_shown_and_not_once_more_before(monkeypatch, tmp_path, style, times):
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    codes = (COUNTED.format(style=style), "plt.plot([1, 2]);", "print(len(drawn))")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in codes])
+    quiet = {"extra_arguments": ["--IPKernelApp.log_level=40"], "resources": {"metadata": {"path": tmp_path}}}
+    asyncio.run(NotebookClient(notebook, timeout=100, **quiet).async_execute())
+    kind = "image/svg+xml" if times == 0 else "image/png"
+    assert kind in notebook.cells[1].outputs[0].data
+    assert notebook.cells[2].outputs[0].text == f"{times}\n"
 
 
 def test_outside_a_notebook_there_need_be_no_ipython(monkeypatch):
