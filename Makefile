@@ -16,11 +16,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# The heap keeps what large tensors give back (of glibc's; others do not read these): where a virtual machine has to
-# be asked for each page of memory anew, that can cost more than a convolution.
-export MALLOC_MMAP_THRESHOLD_ := 33554432
-export MALLOC_TRIM_THRESHOLD_ := 4294967296
-
 .PHONY: book test pdf serve lint mutants record bench fuzz clean
 .DELETE_ON_ERROR:
 

@@ -274,6 +274,10 @@ class _environment:  # noqa: N801  used as a context
             "SOURCE_DATE_EPOCH": "0",
             "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            # the heap keeps what large tensors give back (of glibc's; others do not read these): where a virtual
+            # machine has to be asked for each page of memory anew, that can cost more than a convolution
+            "MALLOC_MMAP_THRESHOLD_": str(2**25),
+            "MALLOC_TRIM_THRESHOLD_": str(2**32),
         }
 
     def __enter__(self) -> None:

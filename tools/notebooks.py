@@ -50,11 +50,16 @@ def convert(page: Path, root: Path, repository: str = "") -> nbformat.NotebookNo
 
 
 def without_glue(code: str) -> str:
-    """The cell without what hands numbers to the page's sentences."""
+    """The cell without what hands numbers to the page's sentences. What then comes last shows nothing either."""
     gone: set[int] = set()
-    for node in ast.parse(code).body:
-        _drop(node, gone)
-    return "\n".join(line for number, line in enumerate(code.splitlines(), 1) if number not in gone).strip("\n")
+    body = ast.parse(code).body
+    left = [node for node in body if not _drop(node, gone)]
+    lines = code.splitlines()
+    if left and left[-1] is not body[-1] and isinstance(last := left[-1], ast.Expr):
+        assert last.end_lineno is not None
+        line = lines[last.end_lineno - 1].encode()  # columns are counted in bytes
+        lines[last.end_lineno - 1] = (line[: last.end_col_offset] + b";" + line[last.end_col_offset :]).decode()
+    return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone).strip("\n")
 
 
 def _drop(node: ast.stmt, gone: set[int]) -> bool:

@@ -5,13 +5,16 @@ Its weights, the names of its classes, and what to do with it for a new task.
 Shape legend: B batch, C channels, H W image.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
 
 from dlref import _check
 from dlref.convnets.inception import InceptionAux
@@ -21,6 +24,7 @@ from dlref.data.images import square
 from dlref.train.evaluation import evaluating
 
 __all__ = [
+    "fold_batch_norms",
     "freeze",
     "imagenet_names",
     "preprocess",
@@ -254,6 +258,50 @@ def replace_head(model: T, num_classes: int) -> T:
         new = nn.Linear(old.in_features, num_classes, bias).to(old.weight)
         model.set_submodule(name, new)
     return model
+
+
+def fold_batch_norms(model: T) -> T:
+    r"""A copy in which convolutions do the work of the batch norms behind them.
+
+    In evaluation a batch norm multiplies each channel by :math:`a = \gamma /
+    \sqrt{\sigma^2 + \epsilon}` and adds :math:`\beta - a \mu`, and so can the
+    convolution in front of it:
+
+    .. math:: W' = a W, \qquad b' = a (b - \mu) + \beta
+
+    The outputs are the same up to rounding, in fewer passes over the maps. Batch norms
+    become ``nn.Identity``; those that do not follow a convolution within an
+    ``nn.Sequential`` stay, for nothing else says that they are called one after the
+    other.
+
+    Args:
+        model: a network in evaluation mode; it is left as it is.
+
+    Raises:
+        ValueError: if a batch norm is in training mode.
+
+    Source:
+        This book; ``torch.nn.utils.fuse_conv_bn_eval`` for each pair.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2))
+        >>> fold_batch_norms(net.eval())[1]
+        Identity()
+    """
+    folded = copy.deepcopy(model)
+    rows = [part for part in folded.modules() if isinstance(part, nn.Sequential)]
+    for row in rows:
+        for (name, layer), (behind, norm) in pairwise([*row.named_children()]):
+            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                if norm.training:
+                    raise ValueError(
+                        "model must be in evaluation mode: in training a batch norm "
+                        "takes the mean and variance of the batch"
+                    )
+                if norm.running_mean is not None:  # or it has none to fold
+                    setattr(row, name, fuse_conv_bn_eval(layer, norm))
+                    setattr(row, behind, nn.Identity().eval())
+    return folded
 
 
 def freeze(model: nn.Module, trained: Iterable[str]) -> list[nn.Parameter]:

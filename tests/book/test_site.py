@@ -90,7 +90,8 @@ def test_the_first_address_leads_to_the_front_page(site, context):
 
 
 # Colours and landmarks are those of the style and of the theme's frame, not of what a page says: looked at on a page of
-# each kind, in both themes. What depends on the words (names, headings, tables, alternative texts) is looked at on all.
+# each kind, in both themes. What depends on the words (names, headings, tables, alternative texts) is looked at on all
+# but those that hold source code alone.
 KINDS = [PAGES[0], CHAPTERS[0], CHAPTERS[-1], SOURCES[-1], "genindex", "search", "book/convnets/resnet"]
 KINDS += [
     f"book/reference/{name}" for name in ("api_training", "errata", "glossary", "results", "data", "bibliography")
@@ -116,7 +117,8 @@ def test_page_is_whole_and_can_be_read_by_all(site, context, page):
     assert view.evaluate("document.querySelectorAll('.math:not(:has(mjx-container)), mjx-merror').length") == 0
     text = re.sub(r"\s+", " ", view.evaluate(VISIBLE))
     assert not re.search(r"\\\(|\\\[|\$\$|\{(eq|ref|glue|cite|term|doc|py):?\w*\}`", text)
-    axe_finds_nothing(view, page)
+    if page in KINDS or page not in SOURCES:
+        axe_finds_nothing(view, page)
     view.set_viewport_size({"width": 390, "height": 844})
     assert view.evaluate("document.scrollingElement.scrollWidth") <= 390
 
@@ -232,11 +234,11 @@ def test_a_chapter_takes_at_most_a_megabyte(site, browser, html):
     for page in CHAPTERS:
         with watched(browser) as context:
             sizes, first = transferred(context, f"{site}/{page}.html")
-        soup = BeautifulSoup((html / f"{page}.html").read_text(encoding="utf8"), "html.parser")
-        frames = {
-            name for box in soup.select(".dl-animation script") for name in re.findall(r"_images/\w+\.png", box.text)
-        }
-        stills = " ".join(img["src"] for img in soup.select(".dl-animation img"))  # a browser fetches these when near
+        text = (html / f"{page}.html").read_text(encoding="utf8")
+        boxes = BeautifulSoup(text, "html.parser").select(".dl-animation") if "dl-animation" in text else []
+        scripts = "".join(script.text for box in boxes for script in box.select("script"))
+        frames = {*re.findall(r"_images/\w+\.png", scripts)}
+        stills = " ".join(img["src"] for box in boxes for img in box.select("img"))  # a browser fetches these when near
         later = {name for name in frames if name not in stills}
         assert not any(url.endswith(name) for url in first for name in later), f"{page}: frames before they are seen"
         totals[page] = sum(

@@ -10,6 +10,7 @@ from torch import nn
 
 from dlref.convnets import (
     efficientnet_lite0,
+    fold_batch_norms,
     freeze,
     googlenet,
     imagenet_names,
@@ -151,3 +152,49 @@ def test_missing_packages_are_named(monkeypatch):
 )  # fmt: skip
 def test_bad_input_names_the_offender(function, arguments, error, message, refuses):
     refuses(function, arguments, error, message)
+
+
+# ------------------------------------------------------------------------------------------------ folded batch norms
+
+
+def test_a_convolution_can_do_the_work_of_the_batch_norm_behind_it():
+    model = pretrained_lite0()
+    folded, x = fold_batch_norms(model), preprocess(photograph("chelsea"), 64)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), model(x), rtol=1e-3, atol=1e-3)
+    assert not any(isinstance(part, nn.BatchNorm2d) or part.training for part in folded.modules())
+    assert sum(isinstance(part, nn.BatchNorm2d) for part in model.modules()) == 49, "the network itself is as it was"
+    names = {name for name, _ in model.named_modules()}
+    assert {name for name, _ in folded.named_modules()} == names
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_folding_by_hand(bias):
+    torch.manual_seed(1)
+    conv, norm = nn.Conv2d(2, 3, 3, bias=bias), nn.BatchNorm2d(3, eps=0.1)
+    for value in (norm.weight, norm.bias, norm.running_mean):
+        nn.init.normal_(value)
+    nn.init.uniform_(norm.running_var, 0.5, 2)
+    net = nn.Sequential(conv, norm, nn.ReLU(), norm).double().eval()
+    folded = fold_batch_norms(net)
+    scale = norm.weight / (norm.running_var + 0.1).sqrt()
+    torch.testing.assert_close(folded[0].weight, scale[:, None, None, None] * conv.weight)
+    there = conv.bias if bias else torch.zeros(3).double()
+    torch.testing.assert_close(folded[0].bias, scale * (there - norm.running_mean) + norm.bias)
+    assert isinstance(folded[1], nn.Identity)
+    assert isinstance(folded[3], nn.BatchNorm2d), "no convolution is in front of it"
+    x = torch.rand(2, 2, 5, 5, dtype=torch.float64)
+    torch.testing.assert_close(folded(x), net(x))
+
+
+def test_what_cannot_be_folded_stays():
+    net = resnet18().eval()
+    kept = fold_batch_norms(net)
+    assert isinstance(kept.bn1, nn.BatchNorm2d), "outside of a Sequential the order is not known"
+    assert isinstance(kept.layer2[0].downsample[1], nn.Identity)
+    x = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(kept(x), net(x), rtol=1e-4, atol=1e-4)
+    own = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, track_running_stats=False)).eval()
+    assert isinstance(fold_batch_norms(own)[1], nn.BatchNorm2d), "it always takes the batch's mean"
+    with pytest.raises(ValueError, match=r"^model must be in evaluation mode: in training a batch norm takes"):
+        fold_batch_norms(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)))

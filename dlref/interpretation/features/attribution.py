@@ -135,6 +135,7 @@ def smooth_grad(
     *,
     stdevs: float,
     nt_samples: int = 50,
+    internal_batch_size: int = 32,
     generator: torch.Generator | None = None,
     method: Callable[..., Tensor] = input_gradient,
 ) -> Float[Tensor, "B ..."]:
@@ -150,6 +151,8 @@ def smooth_grad(
             output has more axes.
         stdevs: standard deviation of the noise, in units of the input.
         nt_samples: number of copies.
+        internal_batch_size: inputs that the model is given at a time, or one copy of
+            all if they are more.
         generator: source of the noise; torch's own by default.
         method: the map M, called with the model, inputs and target.
 
@@ -170,12 +173,16 @@ def smooth_grad(
     _check.tensor("x", x, "...", empty=True)
     stdevs = _check.real("stdevs", stdevs, "[0, inf)")
     nt_samples = _check.integer("nt_samples", nt_samples, 1)
+    size = _check.integer("internal_batch_size", internal_batch_size, 1)
+    copies = max(1, size // max(1, len(x)))
+    like = {"generator": generator, "dtype": x.dtype, "device": x.device}
     total = torch.zeros_like(x)
-    for _ in range(nt_samples):
-        noise = torch.randn(
-            x.shape, generator=generator, dtype=x.dtype, device=x.device
-        )
-        total += method(model, x + stdevs * noise, target)
+    for first in range(0, nt_samples, copies):
+        drawn = range(first, min(first + copies, nt_samples))
+        noise = torch.stack([torch.randn(x.shape, **like) for _ in drawn])
+        each = target.repeat(len(noise)) if isinstance(target, Tensor) else target
+        maps = method(model, (x + stdevs * noise).flatten(0, 1), each)
+        total += maps.reshape(noise.shape).sum(0)
     return total / nt_samples
 
 

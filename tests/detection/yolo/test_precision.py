@@ -29,6 +29,17 @@ def some(rng, count: int, classes: int, side: int, levels: int) -> Detections:
     )
 
 
+def around(rng, known: Detections, found: Detections, side: int) -> Detections:
+    """Of the boxes found, most moved to an object or next to it, so that many overlap one enough."""
+    boxes, labels = found.boxes.clone(), found.labels.clone()
+    for k in range(len(boxes) if len(known.boxes) else 0):
+        if rng.random() < 0.7:
+            one = rng.integers(len(known.boxes))
+            boxes[k] = known.boxes[one] + side * torch.tensor(rng.integers(0, 2, 2)).repeat(2)
+            labels[k] = known.labels[one]
+    return Detections(boxes, labels, found.scores)
+
+
 def by_pycocotools(detections, objects, classes: int, most: int):
     """Its table of precisions, (T, R, K, A, M), without its talk."""
     images = [{"id": k} for k in range(len(objects))]
@@ -74,8 +85,8 @@ def by_pycocotools(detections, objects, classes: int, most: int):
 def test_it_is_cocos(seed, count, found, known, side, most, levels):
     rng = np.random.default_rng(seed)
     classes = 2
-    detections = [some(rng, rng.integers(found + 1), classes, side, levels) for _ in range(count)]
     objects = [some(rng, rng.integers(known + 1), classes, side, levels) for _ in range(count)]
+    detections = [around(rng, o, some(rng, rng.integers(found + 1), classes, side, levels), side) for o in objects]
     theirs = by_pycocotools(detections, objects, classes, most)
     for k, area in enumerate(SIZES):
         ours = average_precisions(detections, objects, classes, max_detections=most, area=area)
@@ -133,6 +144,8 @@ def test_matching_by_hand():
     assert match(np.array([[0.6], [0.9]]), 0.5).tolist() == [0, -1], "a second box on the same object finds nothing"
     assert match(np.array([[0.7, 0.7]]), 0.7).tolist() == [1], "of equals the last; the threshold is enough"
     assert match(np.array([[1.0]]), 1.0).tolist() == [0]
+    assert match(np.array([[1 - 1e-12]]), 1.0).tolist() == [0], "all but the rounding"
+    assert match(np.array([[0.9, 0.6]]), 0.5).tolist() == [0], "the later one is enough, but less"
     assert match(np.zeros((0, 3)), 0.5).shape == (0,)
     assert match(np.zeros((2, 0)), 0.5).tolist() == [-1, -1]
 
@@ -186,6 +199,39 @@ def test_order_of_pictures_and_half_precision():
     np.testing.assert_allclose(average_precisions(singles, objects, 2), usual)
 
 
+def boxes_of(*rights: float, scores: torch.Tensor | None = None) -> Detections:
+    """Boxes from the corner on, ten wide, all of one class."""
+    high = torch.tensor([[10.0, right] for right in rights]).reshape(-1, 2)
+    scores = torch.ones(len(high)) if scores is None else scores
+    return Detections(torch.cat((torch.zeros_like(high), high), 1), torch.zeros(len(high)).long(), scores)
+
+
+def test_the_hundred_and_first_is_not_looked_at():
+    found = boxes_of(*[1.0] * 100, 10.0, scores=torch.linspace(1, 0.5, 101))
+    assert average_precisions([found], [boxes_of(10.0)], 1, iou_thresholds=[0.5]) == 0
+    assert average_precisions([found], [boxes_of(10.0)], 1, iou_thresholds=[0.5], max_detections=101) > 0
+
+
+def test_of_equal_scores_the_earlier_picture_comes_first_and_in_it_the_earlier_box():
+    right, wrong = boxes_of(*[10.0] * 30), boxes_of(*[1.0] * 30)
+    objects = [boxes_of(*[10.0] * 30), boxes_of()]
+    assert average_precisions([right, wrong], objects, 1, iou_thresholds=[0.5]) == 1
+    late = average_precisions([wrong, right], objects[::-1], 1, iou_thresholds=[0.5])
+    assert late == pytest.approx(0.5), "at every recall, reached at the end"
+    mixed = boxes_of(*[10.0, 1.0] * 30)
+    cut = average_precisions([mixed], objects[:1], 1, iou_thresholds=[0.5], max_detections=20, points=None)
+    assert cut == pytest.approx(sum(k / (2 * k - 1) for k in range(1, 11)) / 30)
+
+
+def test_what_is_ignored_is_left_to_others():
+    """The detection overlaps the object that is too large by 0.95, the one that counts by 0.6."""
+    objects, within = boxes_of(10.5, 6.0), {"iou_thresholds": [0.5], "area": (0.0, 100.0)}
+    assert average_precisions([boxes_of(10.0)], [objects], 1, **within) == 1
+    both = boxes_of(10.0, 6.0, scores=torch.tensor([0.8, 0.9]))
+    assert average_precisions([both], [objects], 1, **within) == 1, "the second neither right nor wrong"
+    assert average_precisions([boxes_of(10.0, 6.0)], [boxes_of(10.5, 20.0)], 1, **within).tolist() != [[0]]
+
+
 KNOWN = Detections(torch.tensor([[0.0, 0, 8, 8]]), torch.tensor([0]), torch.ones(1))
 
 
@@ -200,7 +246,7 @@ def labelled(label: int) -> Detections:
         (
             lambda: match(np.ones((1, 2)), 0.5, ignored=np.zeros(1, bool)),
             ValueError,
-            "ignored must say yes or no to 2 objects, got",
+            "ignored must say yes or no to 2 objects, got bool array of shape (1,)",
         ),
         (lambda: interpolated_precision(FACT, 2), ValueError, "objects must be at least the hits, 3, got 2"),
         (lambda: interpolated_precision(FACT, -1), ValueError, "objects must be an integer >= 0, got -1"),

@@ -154,6 +154,30 @@ def test_it_is_the_mean_over_noisy_copies():
     torch.testing.assert_close(found, torch.stack(wanted).mean(0))
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_copies_at_a_time_make_no_difference(size):
+    model, x = network("lenet")
+    targets, shapes = torch.arange(len(x)) % 3, []
+
+    def noted(model, inputs, target):
+        shapes.append(len(inputs))
+        return input_gradient(model, inputs, target)
+
+    def smooth(**settings):
+        source = torch.Generator().manual_seed(3)
+        return smooth_grad(model, x, targets, stdevs=0.2, nt_samples=7, generator=source, method=noted, **settings)
+
+    expected = smooth(internal_batch_size=len(x))
+    assert shapes == [len(x)] * 7
+    shapes.clear()
+    torch.testing.assert_close(smooth(internal_batch_size=size), expected)
+    assert sum(shapes) == 7 * len(x)
+    assert max(shapes) == (len(x) if size < 2 * len(x) else len(x) * min(7, size // len(x)))
+    shapes.clear()
+    smooth()
+    assert max(shapes) == min(7, 32 // len(x)) * len(x)
+
+
 def test_another_map_is_smoothed():
     model, x = network("lenet")
     times = lambda m, x, t: x * input_gradient(m, x, t)  # noqa: E731
@@ -168,6 +192,8 @@ def test_settings_of_smooth_grad_are_refused():
         smooth_grad(model, x, 0, stdevs=-1)
     with pytest.raises(ValueError, match="nt_samples must be an integer >= 1, got 0"):
         smooth_grad(model, x, 0, stdevs=1.0, nt_samples=0)
+    with pytest.raises(ValueError, match="internal_batch_size must be an integer >= 1, got 0"):
+        smooth_grad(model, x, 0, stdevs=1.0, internal_batch_size=0)
 
 
 # ------------------------------------------------------------------------------------------------ Grad-CAM
@@ -253,7 +279,7 @@ def test_how_many_steps_and_copies_by_default():
     assert counted[0] == 32
     counted.clear()
     smooth_grad(model, torch.rand(2, 3), 0, stdevs=0.1)
-    assert counted == [2] * 50
+    assert counted == [32, 32, 32, 4]
 
 
 def test_half_an_x_that_needs_gradients():
