@@ -80,6 +80,8 @@ def check(numbers: Mapping[str, Any]) -> None:
     chosen = {row["arm"]: row["rate"] for row in numbers["runs"]}
     assert set(chosen) == {*ARMS, "gensim"}
     assert all(min(RATES) < rate < max(RATES) for rate in chosen.values())  # check: word-rates
+    cbow = {row["rate"]: row["analogies"] for row in numbers["rates"] if row["arm"] == "CBOW"}
+    assert cbow[max(RATES)] == max(cbow.values())  # check: cbow-tie
     for arm in ("skip-gram", "tree"):
         _, low, high = gain(numbers, arm, "counting")
         assert low < 0 < high  # check: counting-alike
